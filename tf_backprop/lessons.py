@@ -1,0 +1,66 @@
+"""Find the lessons by their file names, and load one as a module."""
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from tf_backprop.errors import UsageError
+
+#: The lessons' folder, beside this package.
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+
+
+class Lesson(NamedTuple):
+    """A lesson as its file says it: nothing is registered anywhere else."""
+
+    path: Path
+    name: str  # "01_regression"
+    title: str  # the docstring's first line
+    question: str  # the paragraph after the title
+    source: str  # the document that it re-runs, the last paragraph
+
+
+def find(folder: Path = SCRIPTS) -> list[Lesson]:
+    """Return the lessons of `folder`, in reading order."""
+    return [_read(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+
+
+def select(names: Sequence[str], folder: Path = SCRIPTS) -> list[Lesson]:
+    """Return the lessons that `names` mean, in the order given; all of them without names.
+
+    A name is a number (``1`` or ``01``) or the whole of ``01_regression``, with or without folder and ``.py``.
+
+    Raises
+    ------
+    UsageError
+        When there is no such lesson.
+    """
+    every = find(folder)
+    by_name = {key: lesson for lesson in every for key in (lesson.name, lesson.name[:2], lesson.name[:2].lstrip("0"))}
+    chosen = []
+    for name in names:
+        key = Path(name).name.removesuffix(".py")
+        if key not in by_name:
+            raise UsageError(f"there is no lesson {name}: they are {', '.join(lesson.name for lesson in every)}")
+        chosen.append(by_name[key])
+    return list(dict.fromkeys(chosen)) if names else every
+
+
+def load(path: Path) -> ModuleType:
+    """Import the script at `path`, whose name starts with a digit, as a module."""
+    spec = importlib.util.spec_from_file_location(f"lesson_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that what the lesson returns can be pickled
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read(path: Path) -> Lesson:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraphs = [" ".join(p.split()) for p in docstring.split("\n\n")]
+    title = docstring.partition("\n")[0]
+    return Lesson(path, path.stem, title, paragraphs[1] if len(paragraphs) > 1 else "", paragraphs[-1])

@@ -1,0 +1,219 @@
+"""One function a kind of figure: it takes arrays, draws into `ax` (a new figure's without it), returns the figure."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+#: Where figures go unless a lesson is told otherwise: the repository's own folder, or one below the working directory.
+FIGURES = (_ROOT if (_ROOT / "scripts").is_dir() else Path()) / "figures"
+
+#: The eight colours of Okabe and Ito, which people with any kind of colour vision tell apart; black last.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000"]
+
+_STYLE = {
+    "axes.grid": True,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "grid.alpha": 0.3,
+    "image.cmap": "viridis",
+    "legend.fontsize": "small",
+    "legend.framealpha": 0.9,
+    "savefig.dpi": 120,
+}
+
+
+def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 4), **options):
+    """Return a new figure of `size` in inches and its axes, in the style of the house (see `pyplot.subplots`)."""
+    plt.rcParams.update(_STYLE)
+    return plt.subplots(rows, columns, figsize=size, **options)
+
+
+def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> Path:
+    """Write ``folder/stem.png`` whole or not at all, print where, and return its path; `show` opens a window too.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made or written; what was there before stays.
+    """
+    path = Path(folder) / f"{stem}.png"
+    write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))
+    if show:
+        plt.show()
+    print(f"figure: {os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}")
+    return path
+
+
+def write_atomically(path: Path, write) -> None:
+    """Call `write` with a binary file beside `path` and put it in the place of `path` when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            write(file)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp's own 0o600 would hide the figure from a web server
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def trajectory(
+    learned: np.ndarray,
+    optimum: float,
+    published: Mapping[int, float] | None = None,
+    name: str = "A",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw a parameter after each step (steps,), its exact optimum as a line, and the published values as points."""
+    ax = ax or subplots()[1]
+    ax.plot(np.arange(1, len(learned) + 1), learned, label=f"{name} learned here")
+    ax.axhline(optimum, color=COLOURS[2], linestyle="--", label=f"exact optimum {optimum:.4g}")
+    if published:
+        ax.plot(list(published), list(published.values()), "o", color=COLOURS[1], label="published")
+    ax.set(xlabel="step", ylabel=name)
+    ax.legend()
+    return ax.figure
+
+
+def curves(
+    x: np.ndarray | Mapping[str, np.ndarray],
+    ys: Mapping[str, np.ndarray],
+    xlabel: str,
+    ylabel: str,
+    log: bool = False,
+    ax: Axes | None = None,
+    **style,
+) -> Figure:
+    """Draw one line a name over `x` (n,), or over the `x` of the same name; `log` for the vertical axis."""
+    ax = ax or subplots()[1]
+    for name, y in ys.items():
+        ax.plot(x[name] if isinstance(x, Mapping) else x, y, label=name, **style)
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    if len(ys) > 1:
+        ax.legend()
+    return ax.figure
+
+
+def surface(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    elevation: float,
+    azimuth: float,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw z (m, n) over the grid x (n,), y (m,), seen from `elevation` and `azimuth` in degrees."""
+    ax = ax or subplots(subplot_kw={"projection": "3d"})[1]
+    ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", linewidth=0, rcount=120, ccount=120)
+    ax.view_init(elevation, azimuth)
+    ax.set(xlabel="x", ylabel="y", zlabel="f")
+    return ax.figure
+
+
+def contours(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    paths: Mapping[str, np.ndarray],
+    minima: np.ndarray,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw level lines of z (m, n) > 0 over x (n,), y (m,), one path (steps, 2) a name, and the minima (k, 2)."""
+    ax = ax or subplots(size=(6, 6))[1]
+    levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 16)
+    ax.contour(x, y, z, levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
+    for name, path in paths.items():
+        (line,) = ax.plot(*path.T, ".-", markersize=3, linewidth=1.5, label=name)
+        ax.plot(*path[0], "o", color=line.get_color(), markeredgecolor="black")
+    ax.plot(*minima.T, "*", color="black", markersize=11, linestyle="none", label="minimum")
+    ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
+    ax.legend(loc="upper right")
+    return ax.figure
+
+
+def regions(
+    x: np.ndarray,
+    y: np.ndarray,
+    index: np.ndarray,
+    points: np.ndarray,
+    ax: Axes | None = None,
+) -> Figure:
+    """Colour the grid x (n,), y (m,) by `index` (m, n) into `points` (k, 2), drawn as stars; -1 is grey."""
+    ax = ax or subplots(size=(6, 6))[1]
+    colours = ListedColormap(["#999999", *COLOURS[: len(points)]])
+    extent = (x.min(), x.max(), y.min(), y.max())
+    ax.imshow(index, origin="lower", extent=extent, cmap=colours, vmin=-1, vmax=len(points) - 1, alpha=0.75)
+    ax.plot(*points.T, "*", color="black", markersize=11)
+    ax.grid(False)
+    ax.set(xlabel="x", ylabel="y")
+    return ax.figure
+
+
+def decision_boundary(
+    x: np.ndarray,
+    y: np.ndarray,
+    probability: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw P(class 1) (m, n) over x (n,), y (m,), its line at one half, and the data (k, 2) coloured by label (k,)."""
+    ax = ax or subplots(size=(6, 5))[1]
+    ax.contourf(x, y, probability, np.linspace(0, 1, 21), cmap="PuOr_r", alpha=0.6)
+    ax.contour(x, y, probability, [0.5], colors="black", linewidths=1.5)
+    for label, marker in ((0, "o"), (1, "^")):
+        ax.plot(
+            *points[labels == label].T, marker, color=COLOURS[(4, 0)[1 - label]], markersize=3, label=f"class {label}"
+        )
+    ax.grid(False)
+    ax.set(xlabel="x0", ylabel="x1")
+    ax.legend(loc="upper right")
+    return ax.figure
+
+
+def weight_images(weights: np.ndarray, ax: Axes | None = None) -> Figure:
+    """Draw the columns of `weights` (side², 10) as ten images in two rows: white 0, orange against, purple for."""
+    ax = ax or subplots(size=(8, 3.5))[1]
+    side = int(np.sqrt(len(weights)))
+    gap = max(1, side // 14)
+    cell = side + gap
+    mosaic = np.full((2 * cell, 5 * cell), np.nan)
+    for digit, image in enumerate(weights.T):
+        row, column = divmod(digit, 5)
+        mosaic[row * cell : row * cell + side, column * cell : column * cell + side] = image.reshape(side, side)
+        ax.text(column * cell, row * cell, str(digit), va="top", ha="left", weight="bold")
+    most = np.abs(weights).max() or 1
+    picture = ax.imshow(mosaic, cmap="PuOr", vmin=-most, vmax=most, interpolation="nearest")
+    ax.figure.colorbar(picture, ax=ax, label="weight", shrink=0.8)
+    ax.set_axis_off()
+    return ax.figure
+
+
+def confusion(matrix: np.ndarray, ax: Axes | None = None) -> Figure:
+    """Draw counts (true, predicted): shade by share of the true class, so that rare classes show as well."""
+    ax = ax or subplots(size=(5, 5))[1]
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    ax.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if share[row, column] > 0.35 else "black"
+            ax.text(column, row, int(count), ha="center", va="center", fontsize=7, color=colour)
+    ax.grid(False)
+    ticks: Sequence[int] = range(len(matrix))
+    ax.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks)
+    return ax.figure
