@@ -5,6 +5,7 @@ Importing this module imports TensorFlow without its C++ start-up lines, so a le
 
 import contextlib
 import functools
+import inspect
 import io
 import math
 import os
@@ -21,6 +22,15 @@ Result = TypeVar("Result")
 
 #: No lesson has a use for more steps, epochs or rows than this; their history would fill the memory.
 MOST = 10_000_000
+
+#: The help of the arguments that lessons share; a lesson's own docstring may say more.
+SHARED_HELP = {
+    "data": "mnist, digits, or auto: MNIST where it can be had",
+    "mnist_dir": "folder with MNIST's four IDX files, or an .npz file",
+    "seed": "of the random numbers",
+    "figures": "folder for the figure",
+    "show": "open the figure in a window too",
+}
 
 
 def import_tensorflow() -> None:
@@ -92,6 +102,13 @@ def parse(main: Callable[..., Result], args: Sequence[str] | None = None) -> Cal
     def bind(*positional, **named):
         return functools.partial(main, *positional, **named)
 
+    bind.__signature__ = inspect.signature(main)
+    del bind.__wrapped__  # tyro would read the docstring of what is wrapped
+    bind.__doc__ = inspect.cleandoc(main.__doc__ or "")
+    bind.__doc__ += "" if "\nArgs:\n" in bind.__doc__ else "\n\nArgs:\n"
+    for name in inspect.signature(main).parameters:
+        if name in SHARED_HELP and f"\n    {name}: " not in bind.__doc__:
+            bind.__doc__ += f"\n    {name}: {SHARED_HELP[name]}"
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -113,15 +130,17 @@ def fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def check(seed: int = 0, **arguments: float) -> None:
+def check(seed: int = 0, **arguments: float | None) -> None:
     """Raise `UsageError`, naming the argument, unless `seed` is at least 0 and all the others are positive and finite.
 
-    Whole numbers may be at most `MOST`.
+    Whole numbers may be at most `MOST`; None stands for a default and is left alone.
     """
     if not isinstance(seed, int) or seed < 0:
         raise UsageError(f"--seed must be a whole number from 0, not {seed}")
     for name, value in arguments.items():
         option = "--" + name.replace("_", "-")
+        if value is None:
+            continue
         if isinstance(value, int):
             if not 1 <= value <= MOST:
                 raise UsageError(f"{option} must be a whole number from 1 to {MOST:,}, not {value}")

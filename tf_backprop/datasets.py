@@ -43,6 +43,10 @@ class Images(NamedTuple):
     validation: Labelled
     test: Labelled
 
+    def passes(self, epochs: int) -> int:
+        """Return how many passes over these training images are as many updates as `epochs` over MNIST's."""
+        return epochs * (_TRAINING - _VALIDATION) // len(self.train.y)
+
 
 # --------------------------------------------------------------------------------------------------------------------
 # The documents' own data
@@ -82,7 +86,7 @@ def moons() -> tuple[Labelled, Labelled]:
 # Images
 
 
-def images(data: Choice = "auto", mnist_dir: Path | str | None = None) -> Images:
+def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_size: int = 1) -> Images:
     """Return MNIST, or the 8×8 digits that come with scikit-learn, and print in one line which and from where.
 
     MNIST is 55,000 / 5,000 / 10,000 images of 28×28, the first 5,000 of the training file being the validation part;
@@ -95,16 +99,25 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None) -> Images
         ``"mnist"``: that or an error. ``"digits"``: those. ``"auto"``: MNIST, or the digits where there is none.
     mnist_dir
         A folder, or an ``.npz`` file. When it is named, nothing else will do.
+    batch_size
+        What the lesson wants to take at a time.
 
     Raises
     ------
+    UsageError
+        When there are fewer training images than `batch_size`.
     DataError
         When the named folder, or a cached or downloaded file, does not hold MNIST; it is left as it was.
     """
     if data not in ("auto", "mnist", "digits"):
         raise UsageError(f"--data must be auto, mnist or digits, not {data}")
-    if data == "digits":
-        return _digits()
+    found = _digits() if data == "digits" else _find_mnist(data, mnist_dir)
+    if batch_size > len(found.train.y):
+        raise UsageError(f"--batch-size {batch_size} is more than the {len(found.train.y):,} training images")
+    return found
+
+
+def _find_mnist(data: Choice, mnist_dir: Path | str | None) -> Images:
     named = mnist_dir if mnist_dir is not None else os.environ.get("MNIST_DIR") or None
     if named is not None:
         return _mnist(_read_folder(Path(named)), named)

@@ -91,21 +91,57 @@ def trajectory(
 
 
 def curves(
-    x: np.ndarray | Mapping[str, np.ndarray],
+    x: np.ndarray | None,
     ys: Mapping[str, np.ndarray],
     xlabel: str,
     ylabel: str,
     log: bool = False,
+    published: Mapping[float, float] | None = None,
+    title: str = "",
     ax: Axes | None = None,
     **style,
 ) -> Figure:
-    """Draw one line a name over `x` (n,), or over the `x` of the same name; `log` for the vertical axis."""
+    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for published values."""
     ax = ax or subplots()[1]
     for name, y in ys.items():
-        ax.plot(x[name] if isinstance(x, Mapping) else x, y, label=name, **style)
-    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
-    if len(ys) > 1:
+        ax.plot(np.arange(1, len(y) + 1) if x is None else x, y, label=name, **style)
+    if published:
+        ax.plot(list(published), list(published.values()), "o", color="black", label="published")
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear", title=title)
+    if published or len(ys) > 1:
         ax.legend()
+    return ax.figure
+
+
+def jump(
+    x: np.ndarray, y: np.ndarray, index: int, said: Mapping[str, float], name: str = "", ax: Axes | None = None
+) -> Figure:
+    """Draw y (n,) with a gap at x[index], an open circle at either side of it, and marks for what is said of y there.
+
+    `said` has at most three names with a value each.
+    """
+    ax = ax or subplots()[1]
+    (line,) = ax.plot(x, np.where(np.arange(len(x)) == index, np.nan, y), label=name)
+    sides = {"color": "white", "markeredgecolor": line.get_color(), "markersize": 13}
+    ax.plot(x[[index, index]], y[[index - 1, index + 1]], "o", **sides)
+    marks = (("o", line.get_color(), 8), ("X", COLOURS[2], 9), ("D", "black", 5))
+    for (name, value), (marker, colour, size) in zip(said.items(), marks, strict=False):
+        ax.plot(x[index], value, marker, color=colour, markersize=size, label=name)
+    return ax.figure
+
+
+def densities(x: np.ndarray, y: np.ndarray, ax: Axes | None = None) -> Figure:
+    """Draw a normal curve with the mean and spread of each class of x (n,), labels y (n,), and a tick a sample."""
+    ax = ax or subplots()[1]
+    grid = np.linspace(x.min() - 1, x.max() + 1, 400)
+    for label, colour in zip(np.unique(y).astype(int), COLOURS, strict=False):
+        members = x[y == label]
+        deviation = (grid - members.mean()) / members.std()
+        density = np.exp(-(deviation**2) / 2) / (members.std() * np.sqrt(2 * np.pi))
+        ax.fill_between(grid, density, color=colour, alpha=0.4, label=f"density of class {label}")
+        ax.plot(members, np.full(len(members), -0.03 - 0.04 * label), "|", color=colour)
+    ax.set(xlabel="x", ylabel="density")
+    ax.legend()
     return ax.figure
 
 

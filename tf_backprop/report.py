@@ -1,6 +1,7 @@
 """Fixed-width tables on standard output: learned beside expected and published, gradients beside their checks."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from tf_backprop.errors import DivergedError, GradientError
@@ -21,6 +22,17 @@ class Row(NamedTuple):
     published: float | None = None  # None: the document did not print it
 
 
+class SoftmaxResult(NamedTuple):
+    """What lessons 09, 10 and 11 return."""
+
+    costs: np.ndarray  # (epochs,) mean loss of the epoch's batches, each before its update
+    accuracy: float  # share of the first 3,000 test images that are right, as D4 measured it
+    test_accuracy: float  # share of all test images that are right
+    parameters: dict[str, np.ndarray]  # W (pixels, 10), b (10,)
+    comparison: list[Row]  # the last row is the lesson's answer
+    figure: Path
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence], style: str = "plain") -> str:
     """Return `rows` under `headers`, columns aligned; floats with six significant digits, None as a dash."""
     return tabulate(rows, headers, tablefmt=style, floatfmt=".6g", missingval="-")
@@ -33,66 +45,86 @@ def print_comparison(rows: Sequence[Row]) -> None:
 
 def print_gradient_check(
     loss: Callable,
-    gradients_by_hand: Callable,
+    gradients_by_hand: Callable | None,
     gradients_by_tape: Callable,
     parameters: Mapping[str, np.ndarray] | float,
     batch: Sequence[np.ndarray],
     seed: int = 0,
+    must_agree: bool = True,
+    label: str = "dL_d{}",
 ) -> None:
     """Compare gradients written by hand with the tape and with central differences, and print a row a parameter.
 
-    All of it in float64, where rounding is ten digits below any mistake. The central difference
-    (L(θ + h v) - L(θ - h v)) / 2h is taken along one random direction v a parameter, so it costs two losses.
+    All of it in float64, where rounding is far below any mistake, and relative to the norm of the tape's gradient. The
+    central difference (L(p + h v) - L(p - h v)) / 2h is taken along one random direction v a parameter p.
 
     Parameters
     ----------
     loss
         ``loss(parameters, *batch)``, a scalar.
     gradients_by_hand, gradients_by_tape
-        ``gradients(parameters, *batch)``, of the form of `parameters`.
+        ``gradients(parameters, *batch)``, of the form of `parameters`. Without one by hand, the tape's is checked.
     parameters
-        Arrays by name, or one bare number, called A.
+        Arrays by name, or one bare number, called A. They should not be zero: zeros hide mistakes.
     batch
         What `loss` takes after the parameters; floating-point arrays are turned into float64.
     seed
         For the random directions.
+    must_agree
+        False to show a gradient that is known to be wrong.
+    label
+        How a gradient is called in the table, with {} for its parameter.
 
     Raises
     ------
     GradientError
-        When a difference is larger than rounding, relative to the norm of the gradient.
+        When a gradient has not its parameter's shape, or a difference is larger than rounding.
     """
+    if not isinstance(parameters, Mapping):
+        named = [
+            g and (lambda p, *batch, g=g: {"A": g(p["A"], *batch)}) for g in (gradients_by_hand, gradients_by_tape)
+        ]
+        of_named = lambda p, *batch: loss(p["A"], *batch)  # noqa: E731
+        return print_gradient_check(of_named, *named, {"A": parameters}, batch, seed, must_agree, label)
+    import tensorflow as tf
+
+    point = {name: tf.constant(value, tf.float64) for name, value in parameters.items()}
+    batch = [tf.constant(a, tf.float64) if np.asarray(a).dtype.kind == "f" else tf.constant(a) for a in batch]
+    by_tape = gradients_by_tape(point, *batch)
+    checked = gradients_by_hand(point, *batch) if gradients_by_hand else by_tape
     rng = np.random.default_rng(seed)
-    batch = [np.asarray(a, np.float64) if np.asarray(a).dtype.kind == "f" else a for a in batch]
-    bare = not isinstance(parameters, Mapping)
-    point = {name: np.asarray(p, np.float64) for name, p in ({"A": parameters} if bare else parameters).items()}
-
-    def call(function, at):
-        result = function(at["A"] if bare else at, *batch)
-        return {"A": np.asarray(result)} if bare else {k: np.asarray(v) for k, v in result.items()}
-
-    by_hand, by_tape = call(gradients_by_hand, point), call(gradients_by_tape, point)
     rows, wrong = [], []
-    for name, value in point.items():
-        direction = rng.standard_normal(value.shape)
-        h = 1e-5
-        ahead, behind = ({**point, name: value + sign * h * direction} for sign in (1, -1))
-        slope = (
-            float(loss(ahead["A"] if bare else ahead, *batch)) - float(loss(behind["A"] if bare else behind, *batch))
-        ) / (2 * h)
-        size = max(float(np.linalg.norm(by_tape[name])), 1e-12)
-        if by_hand[name].shape != value.shape:
-            raise GradientError(f"dL_d{name} has shape {by_hand[name].shape}, {name} has {value.shape}")
-        from_tape = float(np.max(np.abs(by_hand[name] - by_tape[name]))) / size
-        from_difference = abs(slope - float(np.sum(by_hand[name] * direction))) / size
-        rows.append([f"dL_d{name}", str(value.shape), f"{from_tape:.1e}", f"{from_difference:.1e}"])
-        if not (from_tape < TAPE_TOLERANCE and from_difference < DIFFERENCE_TOLERANCE):
-            wrong.append(f"dL_d{name}")
+    for name, value in parameters.items():
+        shape = np.shape(value)
+        called = label.format(name)
+        gradient, tape = np.asarray(checked[name]), np.asarray(by_tape[name])
+        if gradient.shape != shape:
+            raise GradientError(f"{called} has shape {gradient.shape}, but {name} has {shape}")
+        size = max(float(np.linalg.norm(tape)), 1e-12)
+        from_tape = float(np.max(np.abs(gradient - tape))) / size
+        direction, h = rng.standard_normal(shape), 1e-5
+        ahead, behind = (float(loss({**point, name: point[name] + s * h * direction}, *batch)) for s in (1, -1))
+        from_differences = abs((ahead - behind) / (2 * h) - float(np.sum(gradient * direction))) / size
+        shown = f"{from_tape:.1e}" if gradients_by_hand else None
+        rows.append([called, str(shape), shown, f"{from_differences:.1e}"])
+        if not (from_tape < TAPE_TOLERANCE and from_differences < DIFFERENCE_TOLERANCE):
+            wrong.append(called)
     print(table(["gradient", "shape", "from the tape", "from differences"], rows))
-    if wrong:
-        raise GradientError(
-            f"{', '.join(wrong)} as written by hand disagrees with the tape or with central differences"
-        )
+    if wrong and must_agree:
+        raise GradientError(f"{', '.join(wrong)}: the gradient disagrees with the tape or with central differences")
+
+
+def cost_rows(
+    costs: np.ndarray, published: Mapping[int, float], expected: Mapping[int, float] | None = None
+) -> list[Row]:
+    """Return about ten rows, evenly spread over the epochs: costs (epochs,) beside the expected and published ones."""
+    expected = expected or {}
+    every = max(1, len(costs) // 10)
+    epochs = range(every, len(costs) + 1, every)
+    return [
+        Row(f"cost, epoch {epoch}", float(costs[epoch - 1]), expected.get(epoch), published.get(epoch))
+        for epoch in epochs
+    ]
 
 
 def finite_steps(losses: np.ndarray) -> int:
