@@ -135,8 +135,7 @@ def _find_mnist(data: Choice, mnist_dir: Path | str | None) -> Images:
                 f"MNIST is neither on this machine nor to be had from {MNIST_URL} ({reason}): name a folder that has "
                 "it with --mnist-dir, or use --data digits"
             ) from None
-        print(f"no MNIST here and none to be downloaded ({reason}): using scikit-learn's digits")
-        return _digits()
+        return _digits(f", for there is no MNIST here and none to be downloaded ({reason})")
     return _mnist(_read_npz(own), own)
 
 
@@ -147,14 +146,14 @@ def _home() -> Path:
         return Path()
 
 
-def _digits() -> Images:
+def _digits(because: str = "") -> Images:
     from sklearn.datasets import load_digits
 
     raw = load_digits()
     x, y = (raw.data / 16).astype(np.float32), raw.target.astype(np.int32)
     # 1,100 to train: 11 batches of 100, so that a whole number of passes gives as many updates as MNIST's ten.
     parts = [Labelled(x[part], y[part]) for part in (slice(0, 197), slice(197, 1297), slice(1297, None))]
-    print("data: scikit-learn's digits, 1,100 / 197 / 500 images of 8x8")
+    print(f"data: scikit-learn's digits, 1,100 / 197 / 500 images of 8x8{because}")
     return Images("digits", parts[1], parts[0], parts[2])
 
 

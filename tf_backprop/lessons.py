@@ -13,6 +13,9 @@ from tf_backprop.errors import UsageError
 #: The lessons' folder, beside this package.
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
+#: How the paragraph of a lesson's docstring starts that says what it shows.
+SEEN = "What you should see:"
+
 
 class Lesson(NamedTuple):
     """A lesson as its file says it: nothing is registered anywhere else."""
@@ -21,7 +24,8 @@ class Lesson(NamedTuple):
     name: str  # "01_regression"
     title: str  # the docstring's first line
     question: str  # the paragraph after the title
-    source: str  # the document that it re-runs, the last paragraph
+    seen: str  # what one should see, in a sentence or two
+    source: str  # the document that it re-runs: the last paragraph
 
 
 def find(folder: Path = SCRIPTS) -> list[Lesson]:
@@ -63,4 +67,6 @@ def _read(path: Path) -> Lesson:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraphs = [" ".join(p.split()) for p in docstring.split("\n\n")]
     title = docstring.partition("\n")[0]
-    return Lesson(path, path.stem, title, paragraphs[1] if len(paragraphs) > 1 else "", paragraphs[-1])
+    question = paragraphs[1] if len(paragraphs) > 1 else ""
+    seen = next((p.removeprefix(SEEN).strip() for p in paragraphs if p.startswith(SEEN)), "")
+    return Lesson(path, path.stem, title, question, seen[:1].upper() + seen[1:], paragraphs[-1])

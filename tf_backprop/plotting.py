@@ -145,6 +145,32 @@ def densities(x: np.ndarray, y: np.ndarray, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
+def coinciding(
+    x: np.ndarray,
+    ys: Mapping[tuple[str, str], np.ndarray],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw lines over log x (n,) that lie on one another, by (kind, variant), and a cross where one ends in NaN.
+
+    Of up to three kinds the first is the broadest band; of the variants the last is a full line, the others dashed.
+    """
+    ax = ax or subplots()[1]
+    kinds, variants = (list(dict.fromkeys(names)) for names in zip(*ys, strict=True))
+    for (kind, variant), y in ys.items():
+        colour, width = ((COLOURS[5], 10), (COLOURS[1], 4), (COLOURS[7], 1.5))[kinds.index(kind)]
+        dashes = "-" if variant == variants[-1] else "--"
+        ax.plot(x, y, dashes, color=colour, linewidth=width, label=f"{kind}, {variant}")
+        finite = np.flatnonzero(np.isfinite(y))
+        if 0 < len(finite) < len(y):
+            ax.plot(x[finite[-1]], y[finite[-1]], "X", color=colour, markeredgecolor="black", markersize=11)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log")
+    ax.legend(handlelength=3)
+    return ax.figure
+
+
 def surface(
     x: np.ndarray,
     y: np.ndarray,

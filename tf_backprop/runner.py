@@ -1,0 +1,82 @@
+"""Run lessons one after the other in this process: TensorFlow is imported once, and a failure stops only itself."""
+
+import contextlib
+import inspect
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tf_backprop import lessons, report
+from tf_backprop.errors import LessonError
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+
+class Outcome(NamedTuple):
+    """How one lesson ended."""
+
+    lesson: lessons.Lesson
+    seconds: float
+    comparison: list[report.Row]  # learned, expected, published; the last row is the lesson's answer
+    figure: Path | None
+    error: str | None  # None: it ran well
+    notes: list[str]  # what it said of its data
+
+    def line(self) -> str:
+        """Return one line: name, seconds, learned beside expected, figure; or what went wrong."""
+        start = f"{self.lesson.name:<32}{self.seconds:5.1f} s  "
+        if self.error is not None:
+            return f"{start}FAILED: {self.error}"
+        answer = self.comparison[-1]
+        values = zip(answer._fields[1:], answer[1:], strict=True)
+        beside = [f"{name} {value:.6g}" for name, value in values if value is not None]
+        return f"{start}{answer.quantity}: {', '.join(beside)}; {self.figure}"
+
+
+def run_lesson(lesson: lessons.Lesson, options: Mapping[str, object]) -> Outcome:
+    """Run a lesson's ``main`` with those of `options` that it takes; what it prints is set aside."""
+    from matplotlib import pyplot
+
+    start, comparison, figure, error, said = time.perf_counter(), [], None, None, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            main = lessons.load(lesson.path).main
+            taken = inspect.signature(main).parameters
+            result = main(**{name: value for name, value in options.items() if name in taken})
+        comparison, figure = result.comparison, result.figure
+    except (LessonError, OSError) as failure:
+        error = str(failure)
+    except Exception as failure:  # whatever it is, the other lessons still run
+        error = f"{type(failure).__name__}: {failure}".partition("\n")[0]
+    finally:
+        pyplot.close("all")
+    notes = [line for line in said.getvalue().splitlines() if line.startswith("data:")]
+    return Outcome(lesson, time.perf_counter() - start, comparison, figure, error, notes)
+
+
+def run(chosen: Sequence[lessons.Lesson], options: Mapping[str, object]) -> Iterator[Outcome]:
+    """Run the `chosen` lessons under a progress bar and yield how each ended, after printing its line."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("importing TensorFlow", total=len(chosen))
+        from tf_backprop import cli  # noqa: F401 - imports TensorFlow quietly, before any lesson's time is taken
+
+        for lesson in chosen:
+            progress.update(task, description=lesson.name)
+            outcome = run_lesson(lesson, options)
+            console.print(outcome.line())
+            progress.advance(task)
+            yield outcome
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return a table of all `outcomes`."""
+    rows = []
+    for outcome in outcomes:
+        answer = outcome.comparison[-1] if outcome.error is None else ("failed", None, None, None)
+        rows.append([outcome.lesson.name, f"{outcome.seconds:.1f} s", *answer])
+    return report.table(["lesson", "time", "answer", "learned", "expected", "published"], rows)
