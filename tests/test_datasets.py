@@ -1,0 +1,296 @@
+import gzip
+import hashlib
+import io
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tf_backprop import datasets
+from tf_backprop.errors import DataError, UsageError
+
+import numpy as np
+import pytest
+
+REAL = os.environ.get("MNIST_DIR")  # read before the fixture below takes it away
+SHAPES = dict(datasets._FILES.values())
+
+
+def idx(array):
+    """Return the bytes of an IDX file."""
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        stem: rng.integers(256 if len(shape) == 3 else 10, size=shape, dtype=np.uint8) for stem, shape in SHAPES.items()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, arrays):
+    for stem, array in arrays.items():
+        (tmp_path / stem).write_bytes(idx(array))
+    return tmp_path
+
+
+def npz(path, arrays, **changes):
+    named = {name: arrays[stem] for name, (stem, _) in datasets._FILES.items()} | changes
+    np.savez(path, **{name: array for name, array in named.items() if array is not None})
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch, tmp_path_factory):
+    """No MNIST on this machine, and no network."""
+    empty = tmp_path_factory.mktemp("home")
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(empty / "keras"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(empty / "cache"))
+    monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
+
+
+def test_document_data_are_as_documented():
+    rng = np.random.default_rng(0)
+    draws = np.concatenate([datasets.regression(rng).x for _ in range(200)])
+    assert draws.mean() == pytest.approx(1, abs=0.005)
+    assert draws.std() == pytest.approx(0.1, abs=0.005)
+    assert set(datasets.regression(rng).y) == {10}
+    x, y = map(np.concatenate, zip(*(datasets.two_classes(rng) for _ in range(200)), strict=True))
+    for label, mean in ((0, -1), (1, 3)):
+        assert x[y == label].mean() == pytest.approx(mean, abs=0.05)
+        assert x[y == label].std() == pytest.approx(1, abs=0.05)
+    x, y = datasets.volume_and_weight()
+    assert (x.shape, y.shape, y.sum()) == ((32, 2), (32, 1), 18)
+    assert x[0] == pytest.approx([0.83494319, 0.11482951])
+    train, test = datasets.moons()
+    assert (train.x.shape, test.x.shape) == ((1400, 2), (600, 2))
+    for part in (datasets.regression(rng), datasets.two_classes(rng), datasets.volume_and_weight(), train):
+        assert part.x.dtype == np.float32
+
+
+def test_same_seed_same_data():
+    for make in (datasets.regression, datasets.two_classes):
+        one, other = (make(np.random.default_rng(5)) for _ in range(2))
+        assert one.x.tobytes() == other.x.tobytes()
+
+
+def test_digits(capsys):
+    images = datasets.images("digits")
+    assert [part.x.shape for part in images[1:]] == [(1100, 64), (197, 64), (500, 64)]
+    assert images.train.x.min() == 0
+    assert images.train.x.max() == 1
+    assert images.train.y.dtype == np.int32
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert images.passes(10) * (1100 // 100) == 5500
+
+
+@pytest.mark.parametrize("form", ["idx", "gz", "dotted", "npz", "environment", "npz by name", "keras", "own"])
+def test_every_form_of_mnist(form, folder, arrays, monkeypatch, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    named = folder
+    if form == "gz":
+        for path in list(folder.iterdir()):
+            (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+            path.unlink()
+    elif form == "dotted":
+        for path in list(folder.iterdir()):
+            path.rename(folder / path.name.replace("-idx", ".idx"))
+    elif form == "environment":
+        monkeypatch.setenv("MNIST_DIR", str(folder))
+        named = None
+    elif form in ("npz", "npz by name"):
+        file = npz(elsewhere / "mnist.npz", arrays)
+        named = elsewhere if form == "npz" else file
+    elif form in ("keras", "own"):
+        home = elsewhere / ("datasets" if form == "keras" else "tf-backprop")
+        home.mkdir()
+        npz(home / "mnist.npz", arrays)
+        monkeypatch.setenv("KERAS_HOME" if form == "keras" else "XDG_CACHE_HOME", str(elsewhere))
+        named = None
+    images = datasets.images("mnist", named)
+    train = arrays["train-images-idx3-ubyte"]
+    assert [part.x.shape for part in images[1:]] == [(55_000, 784), (5_000, 784), (10_000, 784)]
+    np.testing.assert_allclose(images.validation.x[3], train[3].ravel() / 255, rtol=1e-6)
+    np.testing.assert_allclose(images.train.x[3], train[5003].ravel() / 255, rtol=1e-6)
+    np.testing.assert_array_equal(images.test.y, arrays["t10k-labels-idx1-ubyte"])
+    assert images.train.x.base is images.validation.x.base, "the parts are views of one array"
+
+
+def change(folder, stem, edit):
+    path = folder / stem
+    path.write_bytes(edit(path.read_bytes()))
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+DAMAGE = {
+    "missing file": (lambda f: (f / LABELS).unlink(), f"{LABELS}: missing"),
+    "empty file": (lambda f: change(f, LABELS, lambda b: b""), f"{LABELS}: 0 bytes are no IDX file"),
+    "wrong magic": (lambda f: change(f, LABELS, lambda b: b"\0\0\x0d\1" + b[4:]), f"{LABELS}: starts with 00000d01"),
+    "fewer bytes": (lambda f: change(f, IMAGES, lambda b: b[:-1]), f"{IMAGES}: has fewer bytes"),
+    "more bytes": (lambda f: change(f, IMAGES, lambda b: b + b"x"), f"{IMAGES}: has more bytes"),
+    "huge header": (lambda f: change(f, IMAGES, lambda b: b[:4] + b"\x80\0\0\0" + b[8:]), "holds 2147483648x28x28"),
+    "other images": (lambda f: change(f, IMAGES, lambda b: b[:8] + b"\0\0\0\x1b" + b[12:]), "holds 60000x27x28"),
+    "other count": (lambda f: change(f, LABELS, lambda b: b[:4] + b"\0\0\0\1" + b[8:]), "holds 1, MNIST has 10000"),
+    "label 10": (lambda f: change(f, LABELS, lambda b: b[:-1] + b"\x0a"), f"{LABELS}: has a label 10"),
+    "both forms": (
+        lambda f: (f / f"{LABELS}.gz").write_bytes(gzip.compress(b"other")),
+        f"{LABELS} and {LABELS}.gz differ",
+    ),
+    "no gzip": (
+        lambda f: (f / LABELS).rename(f / f"{LABELS}.gz"),
+        f"{LABELS}.gz: not a whole gzip file",
+    ),
+    "half a gzip": (
+        lambda f: (
+            (f / f"{LABELS}.gz").write_bytes(gzip.compress((f / LABELS).read_bytes())[:-200]),
+            (f / LABELS).unlink(),
+        ),
+        f"{LABELS}.gz: the gzip file is damaged or cut short",
+    ),
+    "dangling link": (
+        lambda f: ((f / LABELS).unlink(), (f / LABELS).symlink_to(f / "nothing")),
+        f"{LABELS}: No such file",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_named_and_left_alone(damage, folder):
+    harm, message = DAMAGE[damage]
+    harm(folder)
+    before = {path.name: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.iterdir()}
+    for data in ("auto", "mnist"):
+        with pytest.raises(DataError) as error:
+            datasets.images(data, folder)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+    assert before == {path.name: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.iterdir()}
+
+
+def test_named_places_that_are_none(tmp_path):
+    (tmp_path / "file.txt").write_text("x")
+    for place, message in (("nowhere", "no such folder"), ("file.txt", "is a file"), (".", "missing")):
+        with pytest.raises(DataError, match=message):
+            datasets.images("auto", tmp_path / place)
+    with pytest.raises(UsageError, match="--data"):
+        datasets.images("fashion")
+    with pytest.raises(UsageError, match="--batch-size 1101 is more than the 1,100"):
+        datasets.images("digits", batch_size=1101)
+
+
+class Planted:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_test": None}, "has no array y_test"),
+        ({"y_test": np.zeros(10_000)}, "y_test is float64 of 10000"),
+        ({"y_test": np.zeros((10_000, 1), np.uint8)}, "y_test is uint8 of 10000x1"),
+        ({"y_test": np.array([Planted()], dtype=object)}, "no readable"),
+        ({"x_test": np.zeros(10**8, np.uint8)}, "x_test is larger than"),
+    ],
+)
+def test_wrong_npz(change, message, arrays, tmp_path):
+    path = npz(tmp_path / "mnist.npz", arrays, **change)
+    before = hashlib.sha256(path.read_bytes()).digest()
+    with pytest.raises(DataError, match=message):
+        datasets.images("mnist", path)
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+
+
+def test_no_npz_at_all(tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"no readable \.npz"):
+        datasets.images("mnist", tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The download, from a real server on this machine
+
+
+@pytest.fixture
+def serve(monkeypatch, tmp_path):
+    """Return a function that serves one answer; what it caches is below the temporary folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "TIMEOUT", 1.0)
+    servers = []
+
+    def start(answer):
+        class Handler(BaseHTTPRequestHandler):
+            do_GET = answer  # noqa: N815
+
+            def log_message(self, *args):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def send(body, announced=None):
+    def answer(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(announced or len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    return answer
+
+
+def test_download_is_checked_and_kept(serve, arrays, monkeypatch, tmp_path):
+    body = io.BytesIO()
+    npz(body, arrays)
+    body = body.getvalue()
+    monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(body).hexdigest())
+    monkeypatch.setattr(datasets, "MNIST_BYTES", len(body))
+    serve(send(body))
+    assert datasets.images("mnist").name == "MNIST"
+    monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/")
+    assert datasets.images("auto").name == "MNIST", "the second time it comes from the cache"
+    assert [path.name for path in (tmp_path / "cache" / "tf-backprop").iterdir()] == ["mnist.npz"]
+
+
+BAD_ANSWERS = {
+    "wrong bytes": send(b"no MNIST"),
+    "half": send(b"x" * 1000, announced=11_490_434),
+    "403": lambda self: self.send_error(403),
+    "503": lambda self: self.send_error(503),
+    "redirect loop": lambda self: (self.send_response(302), self.send_header("Location", "/"), self.end_headers()),
+    "silence": lambda self: time.sleep(3),
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+def test_failed_download_falls_back_to_digits(answer, serve, tmp_path, capsys):
+    serve(BAD_ANSWERS[answer])
+    start = time.monotonic()
+    assert datasets.images("auto").name == "digits"
+    assert time.monotonic() - start < 20
+    assert "no MNIST here" in capsys.readouterr().out
+    cache = tmp_path / "cache" / "tf-backprop"
+    assert not cache.exists() or not list(cache.iterdir())
+    with pytest.raises(DataError, match="--mnist-dir"):
+        datasets.images("mnist")
+
+
+@pytest.mark.mnist
+def test_real_mnist():
+    images = datasets.images("mnist", REAL)
+    assert np.bincount(images.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert len(np.bincount(images.train.y)) == 10
+    assert images.train.x.dtype == np.float32
+    assert (images.train.x.min(), images.train.x.max()) == (0, 1)
+    assert images.train.x.mean() == pytest.approx(0.1306, abs=1e-3)
