@@ -8,7 +8,7 @@ import tempfile
 from tf_backprop.command import run
 from tf_backprop.errors import UsageError
 
-__all__ = ["MOST", "check", "run"]
+__all__ = ["MOST", "check", "check_between", "run"]
 
 #: No lesson has a use for more steps, epochs or rows than this; their history would fill the memory.
 MOST = 10_000_000
@@ -20,11 +20,11 @@ def import_tensorflow() -> None:
     TensorFlow writes a few lines to file descriptor 2 while it is being imported, before it reads
     ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything.
     """
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    asked_for = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") < "3"
+    if "tensorflow" in sys.modules or asked_for:
         import tensorflow
 
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
         stderr = os.dup(2)
     except OSError:  # closed, as in some services: there is nothing to keep clean
@@ -63,3 +63,10 @@ def check(seed: int = 0, **arguments: float | None) -> None:
                 raise UsageError(f"{option} must be a whole number from 1 to {MOST:,}, not {value}")
         elif not (isinstance(value, float) and math.isfinite(value) and value > 0):
             raise UsageError(f"{option} must be a positive number, not {value}")
+
+
+def check_between(low: float, high: float, **arguments: float) -> None:
+    """Raise `UsageError`, naming the argument, unless all are numbers from `low` to `high`."""
+    for name, value in arguments.items():
+        if not low <= value <= high:  # nor is NaN
+            raise UsageError(f"--{name.replace('_', '-')} must be a number from {low:g} to {high:g}, not {value}")

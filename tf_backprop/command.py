@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import io
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -75,10 +76,15 @@ def parse(main: Callable[..., Result], args: Sequence[str] | None = None) -> Cal
     except SystemExit as stop:
         if not stop.code:
             raise
-        # tyro draws a box with several parts, wrapped to the terminal; the first part says what is wrong.
-        lines = [line.strip("│╭╮╰╯─┌┐└┘ ") for line in said.getvalue().splitlines()[1:]]
-        first = lines[: lines.index("")] if "" in lines else lines
-        raise UsageError(" ".join(first) + " (see --help)") from None
+        # tyro draws a box in several parts, wrapped to the terminal's width; the first part says what is wrong.
+        lines = [line.strip("│| ") for line in said.getvalue().splitlines()[1:]]
+        after_rules = itertools.dropwhile(_is_rule, lines)
+        lines = itertools.takewhile(lambda line: not _is_rule(line), after_rules)
+        raise UsageError(" ".join(lines) + " (see --help)") from None
+
+
+def _is_rule(line: str) -> bool:
+    return not line.strip("─-╰╯+'")
 
 
 def fail(message: str, status: int) -> NoReturn:

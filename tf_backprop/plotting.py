@@ -97,16 +97,22 @@ def curves(
     ylabel: str,
     log: bool = False,
     published: Mapping[float, float] | None = None,
+    dots: Mapping[str, float] | None = None,
     title: str = "",
     ax: Axes | None = None,
     **style,
 ) -> Figure:
-    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for published values."""
+    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for published values.
+
+    `dots` has, for some names, an x at which to mark the line.
+    """
     ax = ax or subplots()[1]
     for name, y in ys.items():
         ax.plot(np.arange(1, len(y) + 1) if x is None else x, y, label=name, **style)
     if published:
         ax.plot(list(published), list(published.values()), "o", color="black", label="published")
+    for name, at in (dots or {}).items():
+        ax.plot(at, np.interp(at, x, ys[name]), "o", color="black")
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear", title=title)
     if published or len(ys) > 1:
         ax.legend()
@@ -150,10 +156,11 @@ def coinciding(
     ys: Mapping[tuple[str, str], np.ndarray],
     xlabel: str,
     ylabel: str,
+    log: bool = False,
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw lines over log x (n,) that lie on one another, by (kind, variant), and a cross where one ends in NaN.
+    """Draw lines over log x (n,) that lie on one another, by (kind, variant), and a cross where one ends; `log` for y.
 
     Of up to three kinds the first is the broadest band; of the variants the last is a full line, the others dashed.
     """
@@ -162,12 +169,53 @@ def coinciding(
     for (kind, variant), y in ys.items():
         colour, width = ((COLOURS[5], 10), (COLOURS[1], 4), (COLOURS[7], 1.5))[kinds.index(kind)]
         dashes = "-" if variant == variants[-1] else "--"
-        ax.plot(x, y, dashes, color=colour, linewidth=width, label=f"{kind}, {variant}")
+        ax.plot(x, y, dashes, color=colour, linewidth=width, solid_capstyle="butt", label=f"{kind}, {variant}")
         finite = np.flatnonzero(np.isfinite(y))
         if 0 < len(finite) < len(y):
             ax.plot(x[finite[-1]], y[finite[-1]], "X", color=colour, markeredgecolor="black", markersize=11)
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log", yscale="log" if log else "linear")
     ax.legend(handlelength=3)
+    return ax.figure
+
+
+def graph(
+    nodes: Mapping[str, tuple[float, float]],
+    values: Mapping[str, float],
+    gradients: Mapping[str, float],
+    edges: Mapping[tuple[str, str], float],
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw a computation whose output is the last of `nodes`: name → place, with steps of about 1 between them.
+
+    Blue, forward: the value of each node. Orange, backward: the derivative of the output by each node, which is
+    multiplied along each edge (from, to) by that edge's local derivative.
+    """
+    ax = ax or subplots(size=(10, 5.5))[1]
+    blue, orange, radius, output = COLOURS[0], COLOURS[1], 27, list(nodes)[-1]
+    top = max(y for _, y in nodes.values())
+    arrow = {"arrowstyle": "-|>", "linewidth": 2, "shrinkA": radius, "shrinkB": radius, "mutation_scale": 16}
+    for (start, end), factor in edges.items():
+        begin, way = np.array(nodes[start]), np.subtract(nodes[end], nodes[start])
+        side = 0.05 * np.array([way[1], -way[0]]) / np.hypot(*way)  # to the right of the way forward
+        ax.annotate("", begin + way - side, begin - side, arrowprops={**arrow, "color": blue})
+        ax.annotate("", begin + side, begin + way + side, arrowprops={**arrow, "color": orange})
+        turned = {"rotation": np.degrees(np.arctan2(way[1], way[0])), "rotation_mode": "anchor"}
+        where, label = begin + way / 2 + 2 * side, f"× d{end}/d{start} = {factor:.4g}"
+        ax.text(*where, label, color=orange, ha="center", va="top", transform_rotates_text=True, **turned)
+    for name, place in nodes.items():
+        ax.plot(*place, "o", markersize=2 * radius, color="white", markeredgecolor="black", zorder=3)
+        text = {"textcoords": "offset points", "ha": "center", "va": "center", "zorder": 4}
+        ax.annotate(name, place, (0, 8), weight="bold", size="large", **text)
+        ax.annotate(f"{values[name]:.3g}", place, (0, -9), color=blue, **text)
+        beside = (12, (radius + 9) * (1 if place[1] == top else -1))  # where the arrows are not
+        text |= {"color": orange, "size": "large", "bbox": {"color": "white", "pad": 1}}
+        ax.annotate(f"d{output}/d{name} = {gradients[name]:.4g}", place, beside, **text)
+    ax.plot([], color=blue, label="forward: the value of each node")
+    ax.plot([], color=orange, label=f"backward: d{output} by each node, multiplied at each edge")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.05), ncols=2, frameon=False, fontsize="medium")
+    ax.margins(0.1, 0.25)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
     return ax.figure
 
 
