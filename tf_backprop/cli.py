@@ -4,11 +4,12 @@ import math
 import os
 import sys
 import tempfile
+from collections.abc import Collection
 
 from tf_backprop.command import run
 from tf_backprop.errors import UsageError
 
-__all__ = ["MOST", "check", "check_between", "run"]
+__all__ = ["MOST", "check", "check_between", "check_choice", "run"]
 
 #: No lesson has a use for more steps, epochs or rows than this; their history would fill the memory.
 MOST = 10_000_000
@@ -63,6 +64,13 @@ def check(seed: int = 0, **arguments: float | None) -> None:
                 raise UsageError(f"{option} must be a whole number from 1 to {MOST:,}, not {value}")
         elif not (isinstance(value, float) and math.isfinite(value) and value > 0):
             raise UsageError(f"{option} must be a positive number, not {value}")
+
+
+def check_choice(choices: Collection[str], **arguments: str) -> None:
+    """Raise `UsageError`, naming the argument, unless all are among `choices`."""
+    for name, value in arguments.items():
+        if value not in choices:
+            raise UsageError(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}, not {value}")
 
 
 def check_between(low: float, high: float, **arguments: float) -> None:

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 #: The help of the arguments that lessons share; a lesson's own docstring may say more.
 SHARED_HELP = {
+    "epochs": "passes over the training set",
+    "learning_rate": "how far the parameters move along the negative gradient",
     "data": "mnist, digits, or auto: MNIST where it can be had",
     "mnist_dir": "folder with MNIST's four IDX files, or an .npz file",
     "seed": "of the random numbers",

@@ -25,6 +25,9 @@ MNIST_BYTES = 11_490_434
 #: Seconds without an answer, and the slowest average (bytes a second, after that long), that a download may have.
 TIMEOUT, SLOWEST = 8.0, 50_000
 
+#: Standard deviation of the noise on the two moons (D5).
+MOONS_NOISE = 0.2
+
 _TRAINING, _TEST, _VALIDATION, _PIXELS = 60_000, 10_000, 5_000, 28 * 28
 
 
@@ -77,9 +80,22 @@ def moons() -> tuple[Labelled, Labelled]:
     from sklearn.datasets import make_moons
     from sklearn.model_selection import train_test_split
 
-    x, y = make_moons(n_samples=2000, noise=0.2, random_state=100)
+    x, y = make_moons(n_samples=2000, noise=MOONS_NOISE, random_state=100)
     x, x_test, y, y_test = train_test_split(x.astype(np.float32), y.astype(np.int32), test_size=0.3, random_state=42)
     return Labelled(x, y), Labelled(x_test, y_test)
+
+
+def moons_probability(x: np.ndarray) -> np.ndarray:
+    """Return P(class 1) (n,) at x (n, 2) by Bayes' rule from how the moons were made: no classifier can know more.
+
+    Each moon is an arc of equally likely points, scattered by Gaussian noise.
+    """
+    from sklearn.datasets import make_moons
+
+    arcs, label = make_moons(400, noise=None)
+    square = ((x[:, np.newaxis].astype(np.float64) - arcs) ** 2).sum(axis=2)  # (n, 400) distances to their points
+    density = np.exp((square.min(axis=1, keepdims=True) - square) / (2 * MOONS_NOISE**2))
+    return density[:, label == 1].sum(axis=1) / density.sum(axis=1)
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -64,7 +64,10 @@ def load(path: Path) -> ModuleType:
 
 
 def _read(path: Path) -> Lesson:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    try:
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    except SyntaxError:  # said when it is run, beside the lessons that run well
+        docstring = ""
     paragraphs = [" ".join(p.split()) for p in docstring.split("\n\n")]
     title = docstring.partition("\n")[0]
     question = paragraphs[1] if len(paragraphs) > 1 else ""

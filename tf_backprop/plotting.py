@@ -1,5 +1,6 @@
 """One function a kind of figure: it takes arrays, draws into `ax` (a new figure's without it), returns the figure."""
 
+import io
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -98,13 +101,14 @@ def curves(
     log: bool = False,
     published: Mapping[float, float] | None = None,
     dots: Mapping[str, float] | None = None,
+    best: float | None = None,
     title: str = "",
     ax: Axes | None = None,
     **style,
 ) -> Figure:
     """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for published values.
 
-    `dots` has, for some names, an x at which to mark the line.
+    `dots` has, for some names, an x at which to mark the line; `best`, the best possible y, is a line across.
     """
     ax = ax or subplots()[1]
     for name, y in ys.items():
@@ -114,8 +118,28 @@ def curves(
     for name, at in (dots or {}).items():
         ax.plot(at, np.interp(at, x, ys[name]), "o", color="black")
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear", title=title)
-    if published or len(ys) > 1:
+    if best is not None:
+        ax.axhline(best, color="black", linestyle="dotted", label="best possible")
+    if published or best is not None or len(ys) > 1:
         ax.legend()
+    return ax.figure
+
+
+def convergence(
+    losses: Mapping[str, np.ndarray],
+    floor: float,
+    published: Mapping[int, float] | None = None,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw losses (steps,) by name, both axes logarithmic, and the lowest loss that there can be as a line."""
+    ax = ax or subplots()[1]
+    ax.axhline(floor, color="black", linestyle="--", label=f"floor {floor:.4g}", zorder=1)
+    curves(None, losses, "updates", "loss", log=True, published=published, title=title, ax=ax)
+    ax.set_xscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     return ax.figure
 
 
@@ -274,26 +298,92 @@ def regions(
     return ax.figure
 
 
+def grid_around(points: np.ndarray, steps: int = 100) -> np.ndarray:
+    """Return the nodes (steps², 2), row by row, of a grid that covers `points` (k, 2) and a margin."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.1 * (high - low)
+    x, y = np.linspace(low - margin, high + margin, steps, dtype=points.dtype).T
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
 def decision_boundary(
-    x: np.ndarray,
-    y: np.ndarray,
+    nodes: np.ndarray,
     probability: np.ndarray,
     points: np.ndarray,
     labels: np.ndarray,
+    best: np.ndarray | None = None,
+    title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw P(class 1) (m, n) over x (n,), y (m,), its line at one half, and the data (k, 2) coloured by label (k,)."""
+    """Draw P(class 1) (n,) at the nodes (n, 2) of `grid_around`, its line at a half, and points (k, 2) by label (k,).
+
+    `best` (n,), the probability that the best possible classifier gives, adds its line at a half.
+    """
     ax = ax or subplots(size=(6, 5))[1]
-    ax.contourf(x, y, probability, np.linspace(0, 1, 21), cmap="PuOr_r", alpha=0.6)
-    ax.contour(x, y, probability, [0.5], colors="black", linewidths=1.5)
-    for label, marker in ((0, "o"), (1, "^")):
-        ax.plot(
-            *points[labels == label].T, marker, color=COLOURS[(4, 0)[1 - label]], markersize=3, label=f"class {label}"
-        )
+    x, y = np.unique(nodes[:, 0]), np.unique(nodes[:, 1])
+    probability = probability.reshape(len(y), len(x))
+    edges = {"extent": (x[0], x[-1], y[0], y[-1]), "origin": "lower", "aspect": "auto"}
+    shades = LinearSegmentedColormap.from_list("classes", [COLOURS[0], "white", COLOURS[1]])
+    ax.imshow(probability, cmap=shades, vmin=0, vmax=1, alpha=0.45, interpolation="bilinear", **edges)
+    for label, (marker, colour) in enumerate((("o", COLOURS[0]), ("^", COLOURS[1]))):
+        ax.plot(*points[labels == label].T, marker, color=colour, markersize=3, label=f"class {label}")
+    if best is not None:
+        ax.contour(x, y, best.reshape(probability.shape), [0.5], colors="black", linestyles="dotted", linewidths=1.5)
+        ax.plot([], color="black", linestyle="dotted", label="best possible")
+    if probability.min() < 0.5 < probability.max():  # Matplotlib warns of a line that is nowhere
+        ax.contour(x, y, probability, [0.5], colors="black", linewidths=2)
+    ax.plot([], color="black", linewidth=2, label="learned")
     ax.grid(False)
-    ax.set(xlabel="x0", ylabel="x1")
-    ax.legend(loc="upper right")
+    ax.set(xlabel="x0", ylabel="x1", title=title)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, handlelength=1.5)
     return ax.figure
+
+
+def linear_boundary(
+    weights: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    truth: Sequence[float],
+    name: str,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw where x·weights is above a half in the unit square, data (k, 2) with their labels, and the share it has right.
+
+    `weights` and `truth` are (2,), or (3,) when the last is a constant: those of `name`, and some without mistakes.
+    """
+    nodes = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, 101)]), axis=-1).reshape(-1, 2)
+    learned, right = (nodes @ w[:2] + np.sum(w[2:]) for w in (weights, np.asarray(truth)))
+    title = f"{name} is right on {np.mean((learned > 0.5) == (right > 0.5)):.1%} of the square"
+    return decision_boundary(nodes, learned, points, labels, right, title, ax)
+
+
+def save_boundaries(
+    nodes: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    points: np.ndarray,
+    labels: np.ndarray,
+    folder: Path | str,
+    stem: str,
+    most: int = 50,
+) -> Path:
+    """Write ``folder/stem.gif`` whole or not at all: `decision_boundary` for each title and P(class 1), or `most`."""
+    figure, ax = subplots(size=(5, 4.4))
+    titles, frames = list(probabilities), []
+    for index in np.unique(np.linspace(0, len(titles) - 1, most).round().astype(int)):
+        ax.clear()
+        decision_boundary(nodes, probabilities[titles[index]], points, labels, title=titles[index], ax=ax)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=80)
+        frames.append(Image.open(picture).convert("RGB"))
+    plt.close(figure)
+    palette = frames[-1].quantize(128)  # one for all, or the points would change colour
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    milliseconds = [120] * (len(frames) - 1) + [2000]  # it rests on the last one before it starts again
+    path = Path(folder) / f"{stem}.gif"
+    animated = {"save_all": True, "append_images": frames[1:], "duration": milliseconds, "loop": 0}
+    write_atomically(path, lambda file: frames[0].save(file, format="GIF", **animated))
+    print(f"animation: {os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}")
+    return path
 
 
 def weight_images(weights: np.ndarray, ax: Axes | None = None) -> Figure:

@@ -56,7 +56,8 @@ def print_gradient_check(
     """Compare gradients written by hand with the tape and with central differences, and print a row a parameter.
 
     All of it in float64, where rounding is far below any mistake, and relative to the norm of the tape's gradient. The
-    central difference (L(p + h v) - L(p - h v)) / 2h is taken along one random direction v a parameter p.
+    central difference (L(p + h v) - L(p - h v)) / 2h is taken along one random direction v a parameter p; of two h the
+    better one counts.
 
     Parameters
     ----------
@@ -135,8 +136,14 @@ def finite_steps(losses: np.ndarray) -> int:
     return int(np.argmax(bad)) if bad.any() else len(losses)
 
 
-def require_finite(losses: np.ndarray, unit: str = "step", lower: str = "--learning-rate") -> None:
-    """Raise `DivergedError` when a loss is not finite: at which `unit`, and which option to lower."""
+def require_finite(
+    losses: np.ndarray, unit: str = "step", lower: str = "--learning-rate", at: np.ndarray | None = None
+) -> None:
+    """Raise `DivergedError` when a loss is not finite: at which `unit`, and which option to lower.
+
+    The losses are those of units 1, 2, 3 ..., or of the units `at`.
+    """
     steps = finite_steps(losses)
     if steps < len(losses):
-        raise DivergedError(f"the loss is not a finite number at {unit} {steps + 1}: lower {lower}")
+        number = steps + 1 if at is None else at[steps]
+        raise DivergedError(f"the loss is not a finite number at {unit} {number}: lower {lower}")

@@ -1,0 +1,129 @@
+from gradients import assert_gradients_right
+from tf_backprop import datasets
+from tf_backprop.errors import UsageError
+
+import numpy as np
+import pytest
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def exact(x, y):
+    """Return the root of mean(σ(x + A) - y), which rises with A, by halving an interval."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.mean(sigmoid(x.astype(float) + middle) - y) < 0 else (low, middle)
+    return low
+
+
+def scatter(x, y, optimum, rate):
+    """Return the standard deviation of A around its optimum: sqrt(rate v / 2h), to first order in the rate.
+
+    Near the optimum a step multiplies A - A* by 1 - rate h, where h = mean(p (1 - p)), and adds rate times a noise of
+    variance v = mean((p - y)²).
+    """
+    p = sigmoid(x + optimum)
+    return np.sqrt(rate * np.mean((p - y) ** 2) / (2 * np.mean(p * (1 - p))))
+
+
+@pytest.fixture(scope="module")
+def runs(lesson):
+    """Return x, y, trajectory and optimum for many seeds, run as the lesson runs them."""
+    results = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x, y = datasets.two_classes(rng)
+        A, order = np.float32(rng.normal(10, 1)), rng.integers(len(x), size=1400)
+        trajectory, _ = lesson.train(A, x, y, order, np.float32(0.05))
+        results.append((x, y, trajectory.numpy(), exact(x, y)))
+    return results
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradient(lesson, seed):
+    rng = np.random.default_rng(seed)
+    x, y = datasets.two_classes(rng)
+    some = rng.permutation(len(x))[:7]
+    A = rng.normal(0, 2)
+    assert_gradients_right(lesson.loss, lesson.gradients_by_hand, lesson.gradients_by_tape, A, (x[some], y[some]))
+
+
+def test_the_loss_is_the_one_of_the_docstring(lesson):
+    x, y = datasets.two_classes(np.random.default_rng(1))
+    p = sigmoid(x.astype(float) - 0.5)
+    expected = np.mean(-y * np.log(p) - (1 - y) * np.log(1 - p))
+    assert float(lesson.loss(np.float32(-0.5), x, y)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_result_is_what_happened(lesson, tmp_path):
+    result = lesson.main(seed=3, figures=tmp_path)
+    rng = np.random.default_rng(3)
+    x, y = datasets.two_classes(rng)
+    start, order = rng.normal(10, 1), rng.integers(len(x), size=1400)
+    assert result.trajectory.shape == result.losses.shape == (1400,)
+    first, last = order[0], order[-1]
+    assert result.trajectory[0] == pytest.approx(start - 0.05 * (sigmoid(x[first] + start) - y[first]), rel=1e-5)
+    A = result.trajectory[-1]
+    assert result.losses[-1] == pytest.approx(-np.log(sigmoid((2 * y[last] - 1) * (x[last] + A))), rel=1e-4)
+    assert result.optimum == pytest.approx(exact(x, y), abs=1e-5)
+    assert result.accuracy == pytest.approx(np.mean(np.round(sigmoid(x + A)) == y))
+    answer = result.comparison[-1]
+    assert answer == ("A at step 1400", pytest.approx(A), result.optimum, lesson.PUBLISHED[1400])
+    assert [row.published for row in result.comparison] == [1.0, *lesson.PUBLISHED.values()]
+
+
+def test_reaches_the_optimum_from_many_seeds(runs):
+    # In units of the scatter that the noise gives, 40 ends should have mean 0 and sd 1.
+    distances = [(t[-1] - optimum) / scatter(x, y, optimum, 0.05) for x, y, t, optimum in runs]
+    assert np.max(np.abs(distances)) < 4
+    assert abs(np.mean(distances)) < 4 / np.sqrt(len(runs))
+    assert 0.6 < np.std(distances) < 1.5
+
+
+def test_published_numbers_are_within_the_spread(lesson, runs):
+    trajectories = np.array([trajectory for _, _, trajectory, _ in runs])
+    assert list(lesson.PUBLISHED) == list(range(200, 1401, 200))
+    for step, published in lesson.PUBLISHED.items():
+        at = trajectories[:, step - 1]
+        assert abs(published - at.mean()) < 2.5 * at.std()
+    accuracies = [lesson.accuracy(trajectory[-1], x, y) for x, y, trajectory, _ in runs]
+    assert np.mean(accuracies) == pytest.approx(0.977, abs=0.01)  # P(N(0, 1) < 2): the means are 4 apart
+    assert np.mean(np.equal(accuracies, lesson.PUBLISHED_ACCURACY)) < 0.5, "a lucky draw"
+    assert max(accuracies) == lesson.PUBLISHED_ACCURACY
+
+
+def test_the_data_of_the_documents_comments_would_give_zero():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-1, 1, 500), rng.normal(1, 1, 500)])
+    assert exact(x, np.repeat([0, 1], 500)) == pytest.approx(0, abs=0.16)  # 5 sd: 0.032 over 200 such samples
+    assert exact(*datasets.two_classes(rng)) == pytest.approx(-1, abs=0.5)
+
+
+def test_try_larger_rate_is_sooner_there_and_wanders_farther(lesson, tmp_path, runs):
+    result = lesson.main(learning_rate=1.0, figures=tmp_path)
+    x, y, slow, optimum = runs[0]
+    assert result.optimum == pytest.approx(optimum, abs=1e-5)
+    arrival, usual = (np.argmax(np.abs(t - optimum) < 0.1) for t in (result.trajectory, slow))
+    assert 0 < arrival < usual / 5
+    late = np.std(result.trajectory[200:])
+    assert late == pytest.approx(scatter(x, y, optimum, 1.0), rel=0.4)
+    assert late > 3 * scatter(x, y, optimum, 0.05)
+
+
+def test_try_seed_5_is_a_lucky_draw(lesson, tmp_path):
+    assert lesson.main(seed=5, figures=tmp_path).accuracy == 1
+    assert lesson.main(figures=tmp_path).accuracy < 1
+
+
+def test_a_few_steps_have_no_published_number(lesson, tmp_path):
+    result = lesson.main(steps=1, figures=tmp_path)
+    assert [row.quantity for row in result.comparison] == ["accuracy", "A at step 1"]
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"learning_rate": 0.0}, {"seed": -1}])
+def test_wrong_arguments(lesson, tmp_path, wrong):
+    with pytest.raises(UsageError, match=f"--{next(iter(wrong)).replace('_', '-')} must be"):
+        lesson.main(**wrong, figures=tmp_path)

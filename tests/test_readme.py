@@ -1,0 +1,54 @@
+"""What the README claims: its tables come from the lessons' results, its commands and links work."""
+
+import os
+import re
+
+from tf_backprop import lessons, readme, runner
+
+import pytest
+
+TEXT = readme.README.read_text(encoding="utf-8")
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_lesson_table_is_up_to_date():
+    assert cells(readme.blocks(TEXT)["lessons"]) == cells(readme.lesson_table()), "run: python -m tf_backprop readme"
+
+
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(lesson, marks=pytest.mark.mnist) if "mnist" in lesson.name else lesson for lesson in lessons.find()],
+    ids=lambda lesson: lesson.name,
+)
+def test_number_table_is_up_to_date(lesson, tmp_path):
+    outcome = runner.run_lesson(
+        lesson, {"data": "mnist", "mnist_dir": os.environ.get("MNIST_DIR"), "figures": tmp_path}
+    )
+    assert outcome.error is None
+    made = cells(readme.number_table({lesson.name: outcome.comparison}))[2:]
+    written = [row for row in cells(readme.blocks(TEXT)["numbers"]) if row[0] == lesson.name[:2]]
+    assert [row[:2] for row in written] == [row[:2] for row in made], "run: python -m tf_backprop readme"
+    for one, other in zip(written, made, strict=True):
+        for number, now in zip(one[2:], other[2:], strict=True):
+            # The last digits depend on the processor and the versions; a changed result does not hide in them.
+            assert number == now or float(number) == pytest.approx(float(now), rel=2e-3, abs=1e-6), (one, other)
+
+
+def test_every_link_and_picture_exists():
+    targets = re.findall(r"\]\(([^)#]+)\)", TEXT) + re.findall(r'(?:href|src)="([^"]+)"', TEXT)
+    assert len(targets) > 12
+    for target in targets:
+        assert (readme.README.parent / target).exists(), target
+
+
+def test_every_script_that_is_named_exists():
+    for name in re.findall(r"scripts/\w+\.py", TEXT):
+        assert (readme.README.parent / name).exists()
+
+
+def test_every_lesson_has_its_committed_figure():
+    for lesson in lessons.find():
+        assert (readme.README.parent / "figures" / f"{lesson.name}.png").exists()
