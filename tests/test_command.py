@@ -28,9 +28,10 @@ def lesson(steps: int = 3, learning_rate: float = 0.1, seed: int = 0):
     [
         (["--steps", "0"], 2, "error: --steps must be a whole number from 1 to 10,000,000, not 0"),
         (["--steps", "1000000000"], 2, "error: --steps must be a whole number from 1 to 10,000,000, not 1000000000"),
-        (["--learning-rate", "nan"], 2, "error: --learning-rate must be a positive number, not nan"),
-        (["--learning-rate", "inf"], 2, "error: --learning-rate must be a positive number, not inf"),
-        (["--learning-rate", "-1"], 2, "error: --learning-rate must be a positive number, not -1.0"),
+        (["--learning-rate", "nan"], 2, "error: --learning-rate must be a positive number below 3.4e+38, not nan"),
+        (["--learning-rate", "inf"], 2, "error: --learning-rate must be a positive number below 3.4e+38, not inf"),
+        (["--learning-rate", "-1"], 2, "error: --learning-rate must be a positive number below 3.4e+38, not -1.0"),
+        (["--learning-rate", "1e39"], 2, "error: --learning-rate must be a positive number below 3.4e+38, not 1e+39"),
         (["--seed", "-1"], 2, "error: --seed must be a whole number from 0, not -1"),
         (
             ["--steps", "many"],

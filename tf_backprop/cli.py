@@ -1,6 +1,5 @@
 """The command line of a lesson. A lesson imports this before ``tensorflow``, which keeps standard error clean."""
 
-import math
 import os
 import sys
 import tempfile
@@ -13,6 +12,9 @@ __all__ = ["MOST", "check", "check_between", "check_choice", "run"]
 
 #: No lesson has a use for more steps, epochs or rows than this; their history would fill the memory.
 MOST = 10_000_000
+
+#: Above this, float32 has no numbers left.
+LARGEST = 3.4e38
 
 
 def import_tensorflow() -> None:
@@ -62,8 +64,8 @@ def check(seed: int = 0, **arguments: float | None) -> None:
         if isinstance(value, int):
             if not 1 <= value <= MOST:
                 raise UsageError(f"{option} must be a whole number from 1 to {MOST:,}, not {value}")
-        elif not (isinstance(value, float) and math.isfinite(value) and value > 0):
-            raise UsageError(f"{option} must be a positive number, not {value}")
+        elif not (isinstance(value, float) and 0 < value < LARGEST):
+            raise UsageError(f"{option} must be a positive number below {LARGEST:g}, not {value}")
 
 
 def check_choice(choices: Collection[str], **arguments: str) -> None:

@@ -43,6 +43,12 @@ def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 4)
     return plt.subplots(rows, columns, figsize=size, **options)
 
 
+def mosaic(layout: str, size: tuple[float, float] = (8, 4), **options):
+    """Return a new figure of `size` in inches and its axes by letter, in the style of the house."""
+    plt.rcParams.update(_STYLE)
+    return plt.subplot_mosaic(layout, figsize=size, **options)
+
+
 def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> Path:
     """Write ``folder/stem.png`` whole or not at all, print where, and return its path; `show` opens a window too.
 
@@ -270,7 +276,7 @@ def contours(
     """Draw level lines of z (m, n) > 0 over x (n,), y (m,), one path (steps, 2) a name, and the minima (k, 2)."""
     ax = ax or subplots(size=(6, 6))[1]
     levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 16)
-    ax.contour(x, y, z, levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
+    ax.contour(x, y, np.maximum(z, levels[0]), levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
     for name, path in paths.items():
         (line,) = ax.plot(*path.T, ".-", markersize=3, linewidth=1.5, label=name)
         ax.plot(*path[0], "o", color=line.get_color(), markeredgecolor="black")
@@ -298,7 +304,7 @@ def regions(
     return ax.figure
 
 
-def grid_around(points: np.ndarray, steps: int = 100) -> np.ndarray:
+def grid_around(points: np.ndarray, steps: int = 80) -> np.ndarray:
     """Return the nodes (steps², 2), row by row, of a grid that covers `points` (k, 2) and a margin."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.1 * (high - low)
