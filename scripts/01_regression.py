@@ -48,8 +48,6 @@ class Regression(NamedTuple):
 # %%
 # Forward
 # -------
-
-
 def loss(A, x, y):
     """L = mean((x A - y)²); for one sample the mean is over that one."""
     return tf.reduce_mean((x * A - y) ** 2)
@@ -58,8 +56,6 @@ def loss(A, x, y):
 # %%
 # Backward
 # --------
-
-
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(2 (x A - y) x)."""
     return tf.reduce_mean(2 * (x * A - y) * x)
@@ -76,8 +72,6 @@ def gradients_by_tape(A, x, y):
 # %%
 # Iterate
 # -------
-
-
 @tf.function
 def train(A, x, y, order, learning_rate):
     """Take one step for each index in `order`; return A and the sample's loss after each step, both (steps,)."""
@@ -93,10 +87,8 @@ def train(A, x, y, order, learning_rate):
 
 
 # %%
-# Plot
-# ----
-
-
+# Plot and main
+# -------------
 def plot(trajectory, losses, optimum):
     figure, (left, right) = plotting.subplots(1, 2, size=(10, 4))
     plotting.trajectory(trajectory, optimum, PUBLISHED, ax=left)
@@ -107,11 +99,6 @@ def plot(trajectory, losses, optimum):
     )
     right.set_title("the loss of one sample jumps from step to step")
     return figure
-
-
-# %%
-# Main
-# ----
 
 
 def main(

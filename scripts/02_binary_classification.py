@@ -57,8 +57,6 @@ class BinaryClassification(NamedTuple):
 # Forward
 # -------
 # The loss takes the logit, not p: a p that has been rounded to 0 or 1 would have an infinite logarithm.
-
-
 def loss(A, x, y):
     """L = mean(-y log p - (1 - y) log(1 - p)), p = σ(x + A); for one sample the mean is over that one."""
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A))
@@ -73,8 +71,6 @@ def accuracy(A, x, y):
 # Backward
 # --------
 # dL/dp = (p - y) / (p (1 - p)) and dp/dz = p (1 - p): multiplied, all that is left is p - y.
-
-
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(σ(x + A) - y)."""
     return tf.reduce_mean(tf.sigmoid(x + A) - y)
@@ -91,8 +87,6 @@ def gradients_by_tape(A, x, y):
 # %%
 # Iterate
 # -------
-
-
 @tf.function
 def train(A, x, y, order, learning_rate):
     """Take one step for each index in `order`; return A and the sample's loss after each step, both (steps,)."""
@@ -108,10 +102,8 @@ def train(A, x, y, order, learning_rate):
 
 
 # %%
-# Plot
-# ----
-
-
+# Plot and main
+# -------------
 def plot(x, y, trajectory, optimum):
     figure, (left, right) = plotting.subplots(1, 2, size=(11, 4.2))
     A = trajectory[-1]
@@ -125,11 +117,6 @@ def plot(x, y, trajectory, optimum):
     plotting.trajectory(trajectory, optimum, PUBLISHED, ax=right)
     right.set_title("A falls fast at first, and in the end wanders around its optimum")
     return figure
-
-
-# %%
-# Main
-# ----
 
 
 def main(

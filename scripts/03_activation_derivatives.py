@@ -53,8 +53,6 @@ class Derivatives(NamedTuple):
 # %%
 # Forward
 # -------
-
-
 def activations(leak):
     return {
         "sigmoid": tf.sigmoid,
@@ -75,8 +73,6 @@ def loss(z, leak):
 # A tape differentiates one number, and here are n derivatives. But an activation works element by element: z_i reaches
 # a_i and no other term of the sum Σ a. Therefore d(Σ a)/dz_i = da_i/dz_i: the gradient of the sum is all of them. (Of a
 # softmax it would not be: every output depends on every input.)
-
-
 def gradients_by_hand(z, leak):
     """da/dz; at a kink the slope of the left side, as ``tf.nn.relu`` and ``tf.nn.leaky_relu`` have it."""
     a, t, one = tf.sigmoid(z["sigmoid"]), tf.tanh(z["tanh"]), tf.ones_like(z["ReLU"])
@@ -114,10 +110,8 @@ WAYS_TO_WRITE_RELU = {
 
 
 # %%
-# Plot
-# ----
-
-
+# Plot and main
+# -------------
 def plot(leak, by_tape, comparison):
     figure, axes = plotting.subplots(2, 2, size=(10, 7), sharex=True, sharey=True, subplot_kw={"ylim": (-1.5, 1.9)})
     for ax, (name, activation), at_zero in zip(axes.flat, activations(leak).items(), comparison, strict=True):
@@ -130,11 +124,6 @@ def plot(leak, by_tape, comparison):
         ax.set_title(f"{name} passes back at most {by_tape[name].max():.2g}")
         ax.legend(loc="lower right")
     return figure
-
-
-# %%
-# Main
-# ----
 
 
 def main(leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, show: bool = False) -> Derivatives:

@@ -48,8 +48,6 @@ class ChainRule(NamedTuple):
 # %%
 # Forward
 # -------
-
-
 def forward(x, w1, b1, w2, b2):
     y1 = x * w1 + b1
     y2 = y1 * w2 + b2
@@ -63,8 +61,6 @@ def loss(parameters):
 # %%
 # Backward
 # --------
-
-
 def derivatives_by_hand(x, w1, b1, w2, b2):
     y1, _ = forward(x, w1, b1, w2, b2)
     one = tf.ones_like(y1)
@@ -92,8 +88,6 @@ gradients_by_tape = lambda parameters: {p: derivatives_by_tape(**parameters)[f"d
 # -------
 # A tape records what TensorFlow computes, in its ``with`` block, from variables and from what it was told to watch. The
 # derivative by anything else is None.
-
-
 def ways_to_none():
     """Return rows: what was done, what came back, what to do instead."""
     w, unused, frozen = tf.Variable(2.0), tf.Variable(2.0), tf.Variable(2.0, trainable=False)
@@ -119,8 +113,8 @@ def ways_to_none():
 
 
 # %%
-# Plot
-# ----
+# Plot and main
+# -------------
 
 NODES = {"x": (0, 1), "w1": (0, 0), "b1": (0, -1), "w2": (2, 1), "y1": (2, 0), "b2": (2, -1), "y2": (4, 0)}
 EDGES = [("x", "y1"), ("w1", "y1"), ("b1", "y1"), ("w2", "y2"), ("y1", "y2"), ("b2", "y2")]
@@ -130,11 +124,6 @@ def plot(parameters, derivatives):
     values = parameters | dict(zip(("y1", "y2"), forward(**parameters), strict=True))
     gradients = {"y2": 1.0} | {name: derivatives[f"dy2_d{name}"] for name in NODES if name != "y2"}
     return plotting.graph(NODES, values, gradients, {(a, b): derivatives[f"d{b}_d{a}"] for a, b in EDGES})
-
-
-# %%
-# Main
-# ----
 
 
 def main(

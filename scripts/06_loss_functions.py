@@ -57,8 +57,6 @@ class LossFunctions(NamedTuple):
 # Forward
 # -------
 # Each loss has an output o of its own, so one gradient of their sum holds the gradients of all.
-
-
 def cross_entropy(z, t, way="from logits", clip=None):
     return -tf.reduce_mean(tf.reduce_sum(t * LOG_P[way](z, clip), axis=-1), axis=-1)  # (..., n, c) -> (...)
 
@@ -78,8 +76,6 @@ def loss(o, y, t, under):
 # %%
 # Backward
 # --------
-
-
 def gradients_by_hand(o, y, t, under):
     return {
         "squared": 2 * (o["squared"] - y) / len(y),
@@ -98,8 +94,6 @@ def gradients_by_tape(o, y, t, under):
 # %%
 # Iterate
 # -------
-
-
 def share(outputs, *batch):
     """Give all samples the same output: each loss, and its derivative by hand and by the tape, all (m,)."""
     o = outputs[:, np.newaxis]  # (m, 1)
@@ -120,10 +114,8 @@ def miss(misses, way, dtype, clip):
 
 
 # %%
-# Plot
-# ----
-
-
+# Plot and main
+# -------------
 def plot(outputs, values, by_hand, best, misses, ways):
     figure, ((a, b), (c, d)) = plotting.subplots(2, 2, size=(11, 8))
     L, dL_ds = ({way: both[i] for way, both in ways.items()} for i in (0, 1))
@@ -132,11 +124,6 @@ def plot(outputs, values, by_hand, best, misses, ways):
     plotting.coinciding(misses, L, "size s of the miss", "loss", True, "naive: infinite, clipped: stops growing", ax=c)
     plotting.coinciding(misses, dL_ds, "size s of the miss", "dL/ds", False, "naive: NaN, clipped: no gradient", ax=d)
     return figure
-
-
-# %%
-# Main
-# ----
 
 
 def main(
