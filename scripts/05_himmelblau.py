@@ -1,23 +1,23 @@
 """
-Four valleys
-============
+Descent on Himmelblau's function
+================================
 
 Where does gradient descent end, from each start?
 
-Himmelblau's function and its gradient, at every point p = (x, y) of a batch p (n, 2)::
+At a point p = (x, y), with u = x² + y - 11 and v = x + y² - 7::
 
-    f     = u² + v²        with u = x² + y - 11 and v = x + y² - 7
+    f     = u² + v²                          zero at four points, negative nowhere
     df/dx = 4 x u + 2 v
     df/dy = 2 u + 4 y v
+    p <- p - learning_rate (df/dx, df/dy)
 
-What you should see: f has four minima, all zero. Each of the four starts ends in one of them, and the start alone
-decides in which. Coloured by where descent ends, the plane falls into four basins, with ragged edges far out, where the
-first steps are so long that they jump across the valleys.
+What you should see: each of the documented starts ends in another minimum. In the last panel every point of the square
+descends, and its colour is the minimum that it reaches: the borders are curved, and it need not be the nearest one.
 
 Try
 
-- ``--learning-rate 0.02``: two of the valleys are too steep for such steps; their minima lose their basins.
-- ``--start 12 12``: so steep out there that each step lands farther away than it began; the run diverges and stops.
+- ``--learning-rate 0.02``: steps twice as long; one start is thrown into another valley, and one never settles.
+- ``--start 20 20``: the sides are so steep out there that every step overshoots; the run flies off, and stops.
 
 Re-runs a section of D5, "七、反向传播算法".
 """
@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tf_backprop import cli, plotting, report
-from tf_backprop.errors import UsageError
 
 import numpy as np
 import tensorflow as tf
@@ -34,58 +33,45 @@ import tensorflow as tf
 # %%
 # Prepare
 # -------
-# The document's four starts, and the minimum that it gives for each.
-
-PUBLISHED = {
-    (4.0, 0.0): (3.584428, -1.848126),
-    (1.0, 0.0): (3.0, 2.0),
-    (-4.0, 0.0): (-3.779310, -3.283186),
-    (-2.0, 2.0): (-2.805118, 3.131313),
-}
-AXIS = np.linspace(-6, 6, 121, dtype=np.float32)  # the document's surface, in steps of a tenth
-GRID = np.stack(np.meshgrid(AXIS, AXIS), axis=-1)  # (121, 121, 2)
-ARRIVED = 0.01  # a point this near to a minimum has reached it
+# The minima are where u = v = 0. With y = 11 - x² from the first, the second is a polynomial in x alone.
+STARTS = [(4.0, 0.0), (1.0, 0.0), (-4.0, 0.0), (-2.0, 2.0)]
+SIDE = np.linspace(-6, 6, 121, dtype=np.float32)
+ROOTS = np.sort(np.roots([1, 0, -22, 1, 114]).real)  # of x + (11 - x²)² - 7 = x⁴ - 22 x² + x + 114
+MINIMA = np.stack([ROOTS, 11 - ROOTS**2], axis=1)[[3, 2, 0, 1]]  # in the order in which the starts reach them
+NEAR = 0.01  # how near to a minimum counts as there
 
 
 class Himmelblau(NamedTuple):
-    paths: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1, 2) the point before the first and after each step
-    values: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1,) f at these points
-    minima: np.ndarray  # (4, 2) the exact ones, from right to left
-    basins: np.ndarray  # (121, 121) index of the minimum that descent reaches from each point of the grid, or -1
+    paths: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1, 2): the start, and the point after each step
+    values: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1,): f at those points
+    minima: np.ndarray  # (4, 2)
+    basins: np.ndarray  # (121, 121): by y and x of the square, the index of the minimum reached, -1 for none
     comparison: list[report.Row]  # the last row is the lesson's answer
     figure: Path
-
-
-def exact_minima():
-    """Solve u = v = 0: y = 11 - x² from the first, put into the second, leaves x⁴ - 22 x² + x + 114 = 0."""
-    x = np.sort(np.roots([1, 0, -22, 1, 114]).real)[::-1]
-    return np.stack([x, 11 - x**2], axis=-1)
 
 
 # %%
 # Forward
 # -------
-
-
-def f(p):
-    x, y = tf.unstack(p, axis=-1)
+def f(points):
+    x, y = points[..., 0], points[..., 1]  # (n, 2) -> (n,), (n,)
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
 def loss(parameters):
-    """The sum over the points: no point is in another's term, so that its gradient holds the slope at each of them."""
-    return tf.reduce_sum(f(parameters["p"]))
+    """L = the sum of f over all points: what one point adds has no part in another's derivative."""
+    return tf.reduce_sum(f(parameters["points"]))
 
 
 # %%
 # Backward
 # --------
-
-
 def gradients_by_hand(parameters):
-    x, y = tf.unstack(parameters["p"], axis=-1)
+    x, y = parameters["points"][..., 0], parameters["points"][..., 1]
     u, v = x**2 + y - 11, x + y**2 - 7
-    return {"p": tf.stack([4 * x * u + 2 * v, 2 * u + 4 * y * v], axis=-1)}  # (n, 2)
+    df_dx = 4 * x * u + 2 * v
+    df_dy = 2 * u + 4 * y * v
+    return {"points": tf.stack([df_dx, df_dy], axis=-1)}  # (n,), (n,) -> (n, 2)
 
 
 def gradients_by_tape(parameters):
@@ -98,39 +84,38 @@ def gradients_by_tape(parameters):
 # %%
 # Iterate
 # -------
-# The starts and all points of the grid descend as one batch.
-
-
-@tf.function(jit_compile=True)
-def descend(p, watched, steps, learning_rate):
-    """Return the paths of the first `watched` points (steps + 1, watched, 2), and where all of p (n, 2) end."""
-    paths = tf.TensorArray(tf.float32, steps + 1).write(0, p[:watched])
+# All points descend as one batch: a step costs hardly more for the whole square than for one point.
+@tf.function
+def descend(points, steps, learning_rate, kept):
+    """Take `steps` steps; return the paths (steps + 1, kept, 2) of the first points, and where all end, (n, 2)."""
+    paths = tf.TensorArray(tf.float32, steps + 1).write(0, points[:kept])
     for step in tf.range(steps):
-        p -= learning_rate * gradients_by_hand({"p": p})["p"]
-        paths = paths.write(step + 1, p[:watched])
-    return paths.stack(), p
+        points -= learning_rate * gradients_by_hand({"points": points})["points"]
+        paths = paths.write(step + 1, points[:kept])
+    return paths.stack(), points
 
 
-def nearest(p, minima):
-    """Return the index of the minimum nearest to each of p (..., 2), and how far it is; infinitely far from NaN."""
-    distances = np.linalg.norm(p[..., np.newaxis, :] - minima, axis=-1)  # (..., 4)
-    distances = np.nan_to_num(distances, nan=np.inf)
-    return distances.argmin(axis=-1), distances.min(axis=-1)
+def reached(points):
+    """Return for each point (n, 2) the index of the minimum that is near, or -1."""
+    distance = np.linalg.norm(points[:, np.newaxis] - MINIMA, axis=-1)  # (n, 1, 2) - (4, 2) -> (n, 4)
+    return np.where(distance.min(axis=1) < NEAR, distance.argmin(axis=1), -1)
 
 
 # %%
-# Plot
-# ----
-
-
-def plot(paths, minima, basins):
-    figure, (left, middle, right) = plotting.subplots(1, 3, size=(15, 5))
+# Plot and main
+# -------------
+def plot(paths, basins):
+    kinds = {"a": {"projection": "3d"}, "b": {}, "c": {}}
+    figure, axes = plotting.mosaic("abc", size=(15, 5.6), per_subplot_kw=kinds)
+    z = f(np.stack(np.meshgrid(SIDE, SIDE), axis=-1))
+    plotting.surface(SIDE, SIDE, z, elevation=60, azimuth=-30, ax=axes["a"])
+    axes["a"].set_title("f over the square")
+    named = {f"from ({x:g}, {y:g})": path for (x, y), path in paths.items()}
+    plotting.contours(SIDE, SIDE, z, named, MINIMA, ax=axes["b"])
+    axes["b"].set_title("down across its level lines")
+    plotting.regions(SIDE, SIDE, basins, MINIMA, ax=axes["c"])
+    axes["c"].set_title("the minimum that each start reaches")
     return figure
-
-
-# %%
-# Main
-# ----
 
 
 def main(
@@ -141,45 +126,45 @@ def main(
     figures: Path = plotting.FIGURES,
     show: bool = False,
 ) -> Himmelblau:
-    """Descend on Himmelblau's function from four starts, and from every point of a grid.
+    """Descend from the documented starts, or from one of your own, and from every point of the square.
 
     Args:
-        steps: of every descent
+        steps: steps from each start
         learning_rate: how far a point moves along the negative gradient
-        start: x and y of a start of your own, in place of the four
+        start: x and y of one start instead of the documented ones
         seed: of the points at which the gradient is checked
     """
     cli.check(seed, steps=steps, learning_rate=learning_rate)
-    if start is not None and not np.all(np.isfinite(start)):
-        raise UsageError(f"--start must be two numbers, not {start}")
-    starts = list(PUBLISHED) if start is None else [tuple(map(float, start))]
-    points = np.random.default_rng(seed).uniform(-6, 6, (5, 2))
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, {"p": points}, (), seed)
-    minima = exact_minima()
+    starts = STARTS if start is None else [start]
+    for start in starts:
+        cli.check_between(-1000, 1000, start=start[0])
+        cli.check_between(-1000, 1000, start=start[1])
+    some = np.random.default_rng(seed).uniform(-6, 6, size=(5, 2))
+    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, {"points": some}, (), seed)
 
-    everywhere = np.concatenate([np.float32(starts), GRID.reshape(-1, 2)])
-    tracks, ends = (points.numpy() for points in descend(everywhere, len(starts), steps, np.float32(learning_rate)))
-    heights = f(tracks).numpy()  # (steps + 1, starts)
-    paths = {start: tracks[:, i] for i, start in enumerate(starts)}
-    values = {start: heights[:, i] for i, start in enumerate(starts)}
-    index, distance = nearest(ends, minima)
-    basins = np.where(distance < ARRIVED, index, -1)[len(starts) :].reshape(GRID.shape[:2])
+    square = np.stack(np.meshgrid(SIDE, SIDE), axis=-1).reshape(-1, 2)
+    points = np.concatenate([np.float32(starts), square])
+    paths, ends = descend(points, tf.constant(steps), np.float32(learning_rate), len(starts))
+    basins = reached(ends[len(starts) :].numpy()).reshape(len(SIDE), len(SIDE))
+    values = {start: f(paths)[:, i].numpy() for i, start in enumerate(starts)}
+    paths = {start: paths[:, i].numpy() for i, start in enumerate(starts)}
 
-    figure = plotting.save(plot(paths, minima, basins), figures, "05_himmelblau", show)
-    report.require_finite(heights.sum(axis=1)[1:])
-
-    marks = np.unique(np.linspace(0, steps, 6).astype(int))
-    rows = [[f"f from ({x:g}, {y:g})", *(float(f"{value:.3g}") for value in values[x, y][marks])] for x, y in starts]
-    print(report.table(["step", *marks], rows))
-    print(f"{np.mean(basins >= 0):.1%} of the grid's {basins.size:,} points reach a minimum")
-    comparison = [
-        report.Row(f"{name} from ({x:g}, {y:g})", *map(float, (ends[i, axis], minima[index[i], axis])), published)
-        for i, (x, y) in enumerate(starts)
-        for axis, (name, published) in enumerate(zip("xy", PUBLISHED.get((x, y), (None, None)), strict=True))
+    finite = {start: path[: report.finite_steps(values[start])] for start, path in paths.items()}
+    figure = plotting.save(plot(finite, basins), figures, "05_himmelblau", show)
+    for value in values.values():
+        report.require_finite(value)
+    rows = [
+        [step, *(f"{value[step]:.3g}" for value in values.values())] for step in range(0, steps + 1, max(1, steps // 5))
     ]
-    comparison.append(report.Row("largest distance to a minimum", float(distance[: len(starts)].max()), 0.0))
+    print(report.table(["f at step", *(f"({x:g}, {y:g})" for x, y in starts)], rows))
+    comparison = []
+    for start, path in paths.items():
+        nearest = MINIMA[np.linalg.norm(path[-1] - MINIMA, axis=1).argmin()]
+        for axis, learned, exact in zip("xy", path[-1], nearest, strict=True):
+            comparison.append(report.Row(f"{axis} from ({start[0]:g}, {start[1]:g})", float(learned), float(exact)))
+    comparison.append(report.Row("f at the end, at most", max(float(value[-1]) for value in values.values()), 0.0))
     report.print_comparison(comparison)
-    return Himmelblau(paths, values, minima, basins, comparison, figure)
+    return Himmelblau(paths, values, MINIMA, basins, comparison, figure)
 
 
 # %%
