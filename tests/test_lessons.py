@@ -63,7 +63,7 @@ def test_form(name, load):
     assert sum(line.startswith("- ``") for line in rest) == 2, "two Try lines"
     cells = [line[2:] for line in _cell_titles(source)]
     assert cells[:4] in (["Prepare", "Forward", step, "Iterate"] for step in ("Backward", "The gradient"))
-    assert cells[-1] == "Run"
+    assert cells[-2:] == ["Plot and main", "Run"]
     parameters = inspect.signature(load(name).main).parameters
     assert list(parameters)[-3:] == ["seed", "figures", "show"]
     for word in ("simply", "just", "easy", "easily", "obviously", "trivial"):

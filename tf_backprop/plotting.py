@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
@@ -259,9 +259,11 @@ def surface(
 ) -> Figure:
     """Draw z (m, n) over the grid x (n,), y (m,), seen from `elevation` and `azimuth` in degrees."""
     ax = ax or subplots(subplot_kw={"projection": "3d"})[1]
-    ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", linewidth=0, rcount=120, ccount=120)
+    shades = PowerNorm(0.3)  # most colours near the bottom, where the valleys are
+    ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", norm=shades, linewidth=0, rcount=120, ccount=120)
     ax.view_init(elevation, azimuth)
     ax.set(xlabel="x", ylabel="y", zlabel="f")
+    ax.locator_params(axis="z", nbins=3)
     return ax.figure
 
 
@@ -271,18 +273,21 @@ def contours(
     z: np.ndarray,
     paths: Mapping[str, np.ndarray],
     minima: np.ndarray,
+    colours: Sequence[str] = COLOURS,
+    title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
     """Draw level lines of z (m, n) > 0 over x (n,), y (m,), one path (steps, 2) a name, and the minima (k, 2)."""
     ax = ax or subplots(size=(6, 6))[1]
     levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 16)
     ax.contour(x, y, np.maximum(z, levels[0]), levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
-    for name, path in paths.items():
-        (line,) = ax.plot(*path.T, ".-", markersize=3, linewidth=1.5, label=name)
-        ax.plot(*path[0], "o", color=line.get_color(), markeredgecolor="black")
+    for (name, path), colour in zip(paths.items(), colours, strict=False):
+        ax.plot(*path.T, ".-", color=colour, markersize=4, linewidth=1.5)
+        ax.plot(*path[0], "o", color=colour, markeredgecolor="black", label=name)
     ax.plot(*minima.T, "*", color="black", markersize=11, linestyle="none", label="minimum")
-    ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
-    ax.legend(loc="upper right")
+    ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), title=title)
+    ax.grid(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, frameon=False, handletextpad=0.1)
     return ax.figure
 
 
@@ -291,6 +296,7 @@ def regions(
     y: np.ndarray,
     index: np.ndarray,
     points: np.ndarray,
+    title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
     """Colour the grid x (n,), y (m,) by `index` (m, n) into `points` (k, 2), drawn as stars; -1 is grey."""
@@ -300,7 +306,7 @@ def regions(
     ax.imshow(index, origin="lower", extent=extent, cmap=colours, vmin=-1, vmax=len(points) - 1, alpha=0.75)
     ax.plot(*points.T, "*", color="black", markersize=11)
     ax.grid(False)
-    ax.set(xlabel="x", ylabel="y")
+    ax.set(xlabel="x", ylabel="y", title=title)
     return ax.figure
 
 

@@ -1,0 +1,171 @@
+"""
+Two layers, three optimizers
+============================
+
+How do plain gradient descent, momentum and Adam differ, on one network and from one start?
+
+Forward and backward, for a batch of n rows x (n, 2) with labels y (n, 1)::
+
+    y_hat  = h w2, with h = x w1                   (n, 2) (2, 3) (3, 1) -> (n, 1)
+    L      = mean((y_hat - y)²)
+    dL_dw2 = hᵀ d, with d = 2 (y_hat - y) / n      (3, n) (n, 1) -> (3, 1)
+    dL_dw1 = xᵀ (d w2ᵀ)                            (2, n) (n, 3) -> (2, 3)
+
+What you should see: momentum is first at the floor, Adam starts slowest and comes second, descent is still above it at
+the last step. The floor is the loss of the best linear map. No optimizer gets below, because without an activation
+w1 w2 is one linear map. The loss falls nicely, and the network gets more than half of the unit square wrong.
+
+Try
+
+- ``--bias``: with a column of ones the floor is far lower, and momentum's boundary becomes the true one.
+- ``--learning-rate 0.1``: descent reaches the floor too, Adam hops about above it, and none gets below.
+
+Re-runs the second half of D2, "深度学习 tensorflow 学习笔记二 反向传播".
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tf_backprop import cli, datasets, plotting, report
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.keras.optimizers import SGD, Adam
+
+# %%
+# Prepare
+# -------
+# The data come from ``datasets.volume_and_weight``. The document printed the loss over all rows after these updates.
+
+PUBLISHED = {1: 5.13118, 501: 0.429111, 1001: 0.409789, 1501: 0.399923, 2001: 0.394146, 2501: 0.390597, 3000: 0.388334}
+
+
+class TwoLayerNetwork(NamedTuple):
+    losses: dict[str, np.ndarray]  # optimizer -> (steps,) loss over all rows after each update
+    parameters: dict[str, dict[str, np.ndarray]]  # optimizer -> w1 (2, 3), or (3, 3) with a bias column, and w2 (3, 1)
+    floor: float  # the loss of the best linear map
+    from_keras: dict[str, float]  # optimizer -> largest difference of a weight from the same run with Keras's
+    comparison: list[report.Row]  # the last row is the lesson's answer
+    figure: Path
+
+
+# %%
+# Forward
+# -------
+def loss(weights, x, y):
+    return tf.reduce_mean((x @ weights["w1"] @ weights["w2"] - y) ** 2)
+
+
+# %%
+# Backward
+# --------
+# A transpose puts the rows inside the product, which sums over them. Each weight w has slots m and v of its own.
+def gradients_by_hand(weights, x, y):
+    h = x @ weights["w1"]  # (n, 3)
+    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1)
+    dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3)
+    return {"w1": tf.transpose(x) @ dL_dh, "w2": tf.transpose(h) @ dL_dy_hat}
+
+
+def gradients_by_tape(weights, x, y):
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        L = loss(weights, x, y)
+    return tape.gradient(L, weights)
+
+
+def update(optimizer, w, m, v, dL_dw, t, learning_rate, momentum, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    if optimizer == "sgd":
+        return w - learning_rate * dL_dw, m, v
+    if optimizer == "momentum":
+        m = momentum * m + dL_dw
+        return w - learning_rate * m, m, v
+    m, v = beta1 * m + (1 - beta1) * dL_dw, beta2 * v + (1 - beta2) * dL_dw**2
+    correction = tf.sqrt(1 - beta2**t) / (1 - beta1**t)  # the zeros that m and v began with make them too small
+    return w - learning_rate * correction * m / (tf.sqrt(v) + epsilon), m, v  # the paper corrects v before epsilon
+
+
+# %%
+# Iterate
+# -------
+# The batches are taken in order, again and again: x (4, 8, 2) and y (4, 8, 1). Keras trains a network of its own.
+@tf.function
+def train(optimizer, keras_optimizer, variables, x, y, steps, learning_rate, momentum):
+    """Return our weights after `steps` updates, and the loss over all rows after each one, (steps,)."""
+    w1, w2 = tf.identity(variables["w1"]), tf.identity(variables["w2"])
+    m1, v1, m2, v2 = tf.zeros_like(w1), tf.zeros_like(w1), tf.zeros_like(w2), tf.zeros_like(w2)
+    losses = tf.TensorArray(tf.float32, steps)
+    for step in tf.range(steps):
+        batch, t = (x[step % len(x)], y[step % len(y)]), tf.cast(step + 1, tf.float32)
+        dL_d = gradients_by_hand({"w1": w1, "w2": w2}, *batch)
+        w1, m1, v1 = update(optimizer, w1, m1, v1, dL_d["w1"], t, learning_rate, momentum)
+        w2, m2, v2 = update(optimizer, w2, m2, v2, dL_d["w2"], t, learning_rate, momentum)
+        losses = losses.write(step, loss({"w1": w1, "w2": w2}, x, y))
+        keras_optimizer.apply(list(gradients_by_tape(variables, *batch).values()), list(variables.values()))
+    return {"w1": w1, "w2": w2}, losses.stack()
+
+
+# %%
+# Plot and main
+# -------------
+def plot(losses, floor, parameters, data):
+    figure, (left, right) = plotting.subplots(1, 2, size=(11, 4.8))
+    plotting.convergence(losses, floor, PUBLISHED, "no optimizer gets below the best linear map", left)
+    product = parameters["momentum"]["w1"] @ parameters["momentum"]["w2"]  # the network is this one linear map
+    plotting.linear_boundary(product[:, 0], data.x, data.y[:, 0], [-0.5, -0.5, 1], "momentum's network", right)
+    return figure
+
+
+def main(
+    steps: int = 3000,
+    learning_rate: float = 0.001,
+    momentum: float = 0.9,
+    bias: bool = False,
+    seed: int = 1,
+    figures: Path = plotting.FIGURES,
+    show: bool = False,
+) -> TwoLayerNetwork:
+    """Train a 2-3-1 network by gradient descent, by momentum and by Adam, on batches of 8 rows in order.
+
+    Args:
+        steps: updates by each optimizer
+        learning_rate: of all three
+        momentum: share of its last move that momentum keeps
+        bias: append a column of ones to the data
+    """
+    cli.check(seed, steps=steps, learning_rate=learning_rate)
+    cli.check_between(0, 1, momentum=momentum)
+    data = datasets.volume_and_weight()
+    designs = [data.x, np.column_stack([data.x, np.ones_like(data.y)])]  # without and with a bias column
+    floors = [np.linalg.lstsq(np.float64(design), data.y, rcond=None)[1].item() / len(data.y) for design in designs]
+    x, y = designs[bias].reshape(-1, 8, 2 + bias), data.y.reshape(-1, 8, 1)
+    tf.random.set_seed(87654321)  # TensorFlow 1's default; no other lesson draws by tf.random
+    w1 = tf.random.normal([2 + bias, 3], seed=seed).numpy()
+    start = {"w1": w1, "w2": w1[:1].T}  # the document gave both draws one seed, and so w2 repeated w1
+    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed)
+    print("w1 starts at", *w1.ravel(), end="; w2 at its first row\n")
+    by_keras = {"sgd": SGD(learning_rate), "momentum": SGD(learning_rate, momentum), "adam": Adam(learning_rate)}
+    losses, parameters, from_keras = {}, {}, {}
+    for name, optimizer in by_keras.items():
+        variables = {key: tf.Variable(w) for key, w in start.items()}
+        optimizer.build(list(variables.values()))
+        learned, history = train(name, optimizer, variables, x, y, tf.constant(steps), learning_rate, momentum)
+        losses[name], parameters[name] = history.numpy(), {key: w.numpy() for key, w in learned.items()}
+        from_keras[name] = float(max(np.max(np.abs(variables[key] - w)) for key, w in learned.items()))
+        print(f"{name:9} ends at {losses[name][-1]:.6f}, every weight within {from_keras[name]:.1e} of Keras's")
+    figure = plotting.save(plot(losses, floors[bias], parameters, data), figures, "07_two_layer_network", show)
+    report.require_finite(sum(losses.values()))
+    print(f"least-squares floor: {floors[0]:.6g}, with a bias column {floors[1]:.6g}")
+    descent = losses["sgd"].tolist()
+    comparison = [report.Row(f"sgd, update {n:,}", descent[n - 1], None, PUBLISHED[n]) for n in PUBLISHED if n < steps]
+    comparison.append(report.Row(f"sgd, update {steps:,}", descent[-1], floors[bias], PUBLISHED.get(steps)))
+    report.print_comparison(comparison)
+    return TwoLayerNetwork(losses, parameters, floors[bias], from_keras, comparison, figure)
+
+
+# %%
+# Run
+# ---
+
+if __name__ == "__main__":
+    cli.run(main)
