@@ -52,7 +52,7 @@ def loss(parameters, x, y):
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the gradient is derived on paper, and the tape only checks it.
 
-STEM, TITLE = "11_mnist_softmax_hand_derived", "The cost an epoch by hand: the document's steps were a batch size too long"
+STEM, TITLE = "11_mnist_softmax_hand_derived", "The cost an epoch by hand: the document took longer steps"
 PUBLISHED = [0.432943137, 0.330031527, 0.313661941, 0.306443773, 0.300219418]
 PUBLISHED += [0.298976618, 0.293222957, 0.291407861, 0.288372261, 0.286749691]
 PUBLISHED_ACCURACY = 0.898
