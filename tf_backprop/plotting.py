@@ -342,7 +342,7 @@ def decision_boundary(
     if best is not None:
         ax.contour(x, y, best.reshape(probability.shape), [0.5], colors="black", linestyles="dotted", linewidths=1.5)
         ax.plot([], color="black", linestyle="dotted", label="best possible")
-    if probability.min() < 0.5 < probability.max():  # Matplotlib warns of a line that is nowhere
+    if probability.min() < 0.5 < probability.max():  # of a line that is nowhere Matplotlib 3.8 warns
         ax.contour(x, y, probability, [0.5], colors="black", linewidths=2)
     ax.plot([], color="black", linewidth=2, label="learned")
     ax.grid(False)
@@ -359,7 +359,7 @@ def linear_boundary(
     name: str,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw where x·weights is above a half in the unit square, data (k, 2) with their labels, and the share it has right.
+    """Draw where x·weights is above a half in the unit square, data (k, 2) by label, and the share that is right.
 
     `weights` and `truth` are (2,), or (3,) when the last is a constant: those of `name`, and some without mistakes.
     """
