@@ -45,12 +45,18 @@ class Regression(NamedTuple):
     figure: Path
 
 
+def prepare(seed, steps):
+    rng = np.random.default_rng(seed)
+    x, y = datasets.regression(rng)  # (100,), (100,)
+    return np.float32(rng.normal()), x, y, rng.integers(len(x), size=(steps, 1))  # A, data, the sample of each step
+
+
 # %%
 # Forward
 # -------
 def loss(A, x, y):
-    """L = mean((x A - y)²); for one sample the mean is over that one."""
-    return tf.reduce_mean((x * A - y) ** 2)
+    """L = mean((x A - y)²) over the samples (n,), of which there may be one."""
+    return tf.reduce_mean((x * A - y) ** 2, axis=0)
 
 
 # %%
@@ -58,7 +64,7 @@ def loss(A, x, y):
 # --------
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(2 (x A - y) x)."""
-    return tf.reduce_mean(2 * (x * A - y) * x)
+    return tf.reduce_mean(2 * (x * A - y) * x, axis=0)
 
 
 def gradients_by_tape(A, x, y):
@@ -74,12 +80,12 @@ def gradients_by_tape(A, x, y):
 # -------
 @tf.function
 def train(A, x, y, order, learning_rate):
-    """Take one step for each index in `order`; return A and the sample's loss after each step, both (steps,)."""
-    steps = tf.size(order)
+    """Take one step for each row of `order` (steps, 1); return A and the sample's loss after each step, (steps,)."""
+    steps = len(order)
     trajectory = tf.TensorArray(tf.float32, steps)
     losses = tf.TensorArray(tf.float32, steps)
     for step in tf.range(steps):
-        x_i, y_i = x[order[step]], y[order[step]]
+        x_i, y_i = tf.gather(x, order[step]), tf.gather(y, order[step])  # (1,), (1,)
         A -= learning_rate * gradients_by_hand(A, x_i, y_i)
         trajectory = trajectory.write(step, A)
         losses = losses.write(step, loss(A, x_i, y_i))
@@ -118,10 +124,7 @@ def main(
         show: open the figure in a window
     """
     cli.check(seed, steps=steps, learning_rate=learning_rate)
-    rng = np.random.default_rng(seed)
-    x, y = datasets.regression(rng)
-    A = np.float32(rng.normal())
-    order = rng.integers(len(x), size=steps)
+    A, x, y, order = prepare(seed, steps)
     optimum = float(10 * x.sum() / (x @ x))
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
 

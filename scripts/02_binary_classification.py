@@ -53,13 +53,23 @@ class BinaryClassification(NamedTuple):
     figure: Path
 
 
+def prepare(seed, steps):
+    rng = np.random.default_rng(seed)
+    x, y = datasets.two_classes(rng)  # (100,), (100,)
+    return np.float32(rng.normal(10, 1)), x, y, rng.integers(len(x), size=(steps, 1))  # A, data, each step's sample
+
+
+def exact_optimum(x, y):
+    return brentq(lambda A: np.mean(expit(x + A) - y), -20, 20)
+
+
 # %%
 # Forward
 # -------
 # The loss takes the logit, not p: a p that has been rounded to 0 or 1 would have an infinite logarithm.
 def loss(A, x, y):
     """L = mean(-y log p - (1 - y) log(1 - p)), p = σ(x + A); for one sample the mean is over that one."""
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A))
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A), axis=0)
 
 
 def accuracy(A, x, y):
@@ -73,7 +83,7 @@ def accuracy(A, x, y):
 # dL/dp = (p - y) / (p (1 - p)) and dp/dz = p (1 - p): multiplied, all that is left is p - y.
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(σ(x + A) - y)."""
-    return tf.reduce_mean(tf.sigmoid(x + A) - y)
+    return tf.reduce_mean(tf.sigmoid(x + A) - y, axis=0)
 
 
 def gradients_by_tape(A, x, y):
@@ -89,12 +99,12 @@ def gradients_by_tape(A, x, y):
 # -------
 @tf.function
 def train(A, x, y, order, learning_rate):
-    """Take one step for each index in `order`; return A and the sample's loss after each step, both (steps,)."""
-    steps = tf.size(order)
+    """Take one step for each row of `order` (steps, 1); return A and the sample's loss after each step, (steps,)."""
+    steps = len(order)
     trajectory = tf.TensorArray(tf.float32, steps)
     losses = tf.TensorArray(tf.float32, steps)
     for step in tf.range(steps):
-        x_i, y_i = x[order[step]], y[order[step]]
+        x_i, y_i = tf.gather(x, order[step]), tf.gather(y, order[step])  # (1,), (1,)
         A -= learning_rate * gradients_by_hand(A, x_i, y_i)
         trajectory = trajectory.write(step, A)
         losses = losses.write(step, loss(A, x_i, y_i))
@@ -134,11 +144,8 @@ def main(
         seed: of the data, the start and the order of the samples
     """
     cli.check(seed, steps=steps, learning_rate=learning_rate)
-    rng = np.random.default_rng(seed)
-    x, y = datasets.two_classes(rng)
-    A = np.float32(rng.normal(10, 1))
-    order = rng.integers(len(x), size=steps)
-    optimum = brentq(lambda a: np.mean(expit(x + a) - y), -20, 20)
+    A, x, y, order = prepare(seed, steps)
+    optimum = exact_optimum(x, y)
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
 
     trajectory, losses = (history.numpy() for history in train(A, x, y, order, np.float32(learning_rate)))

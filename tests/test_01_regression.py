@@ -28,7 +28,7 @@ def test_reaches_the_optimum_from_many_seeds(lesson):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         x, y = datasets.regression(rng)
-        order = rng.integers(len(x), size=1000)
+        order = rng.integers(len(x), size=(1000, 1))
         trajectory = lesson.train(np.float32(rng.normal()), x, y, order, np.float32(0.02))[0].numpy()
         optimum = 10 * x.sum() / (x @ x)
         assert trajectory[99] - optimum == pytest.approx(-0.16, abs=0.65)
@@ -41,7 +41,7 @@ def test_published_numbers_are_within_the_spread(lesson):
         rng = np.random.default_rng(seed)
         x, y = datasets.regression(rng)
         A = np.float32(rng.normal())
-        runs.append(lesson.train(A, x, y, rng.integers(len(x), size=100), np.float32(0.02))[0].numpy())
+        runs.append(lesson.train(A, x, y, rng.integers(len(x), size=(100, 1)), np.float32(0.02))[0].numpy())
     for step, published in lesson.PUBLISHED.items():
         at = np.array(runs)[:, step - 1]
         assert abs(published - at.mean()) < 2.5 * at.std()

@@ -36,7 +36,7 @@ def runs(lesson):
     for seed in range(40):
         rng = np.random.default_rng(seed)
         x, y = datasets.two_classes(rng)
-        A, order = np.float32(rng.normal(10, 1)), rng.integers(len(x), size=1400)
+        A, order = np.float32(rng.normal(10, 1)), rng.integers(len(x), size=(1400, 1))
         trajectory, _ = lesson.train(A, x, y, order, np.float32(0.05))
         results.append((x, y, trajectory.numpy(), exact(x, y)))
     return results
@@ -62,9 +62,9 @@ def test_result_is_what_happened(lesson, tmp_path):
     result = lesson.main(seed=3, figures=tmp_path)
     rng = np.random.default_rng(3)
     x, y = datasets.two_classes(rng)
-    start, order = rng.normal(10, 1), rng.integers(len(x), size=1400)
+    start, order = rng.normal(10, 1), rng.integers(len(x), size=(1400, 1))
     assert result.trajectory.shape == result.losses.shape == (1400,)
-    first, last = order[0], order[-1]
+    first, last = order[0, 0], order[-1, 0]
     assert result.trajectory[0] == pytest.approx(start - 0.05 * (sigmoid(x[first] + start) - y[first]), rel=1e-5)
     A = result.trajectory[-1]
     assert result.losses[-1] == pytest.approx(-np.log(sigmoid((2 * y[last] - 1) * (x[last] + A))), rel=1e-4)

@@ -67,7 +67,7 @@ SOFTMAX = [
     ("bias summed over everything", BIAS, '"b": tf.reduce_sum(dL_dz) + 0 * p[0]'),
     ("softmax over the batch", "tf.nn.softmax(", "tf.nn.softmax(axis=0, logits="),
 ]
-REGRESSION, CLASSES = "tf.reduce_mean(2 * (x * A - y) * x)", "tf.reduce_mean(tf.sigmoid(x + A) - y)"
+REGRESSION, CLASSES = "tf.reduce_mean(2 * (x * A - y) * x, axis=0)", "tf.reduce_mean(tf.sigmoid(x + A) - y, axis=0)"
 FAULTS = [
     *(("08_mnist_softmax", softmax_case, *fault) for fault in SOFTMAX),
     *(("11_mnist_softmax_hand_derived", softmax_case, *fault) for fault in SOFTMAX),
