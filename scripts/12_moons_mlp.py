@@ -76,7 +76,8 @@ DERIVATIVE = {"sigmoid": lambda σ: σ * (1 - σ), "tanh": lambda t: 1 - t**2, "
 
 
 def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
-    (a1, a2, a3, a4), dσ = forward(parameters, X, activation), DERIVATIVE[activation]
+    a1, a2, a3, a4 = forward(parameters, X, activation)
+    dσ = DERIVATIVE[activation]
     dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2)
     dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * dσ(a3)  # dL/dz4 W4ᵀ: (n, 2) (2, 25) = (n, 25)
     dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * dσ(a2)  # (n, 25) (25, 50) = (n, 50)
@@ -85,8 +86,8 @@ def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
     dL_dW3, dL_db3 = tf.matmul(a2, dL_dz3, transpose_a=True), tf.reduce_sum(dL_dz3, axis=0)  # (50, 25), (25,)
     dL_dW2, dL_db2 = tf.matmul(a1, dL_dz2, transpose_a=True), tf.reduce_sum(dL_dz2, axis=0)  # (25, 50), (50,)
     dL_dW1, dL_db1 = tf.matmul(X, dL_dz1, transpose_a=True), tf.reduce_sum(dL_dz1, axis=0)  # (2, 25), (25,)
-    dL_dW = {"W1": dL_dW1, "W2": dL_dW2, "W3": dL_dW3, "W4": dL_dW4}
-    return dL_dW | {"b1": dL_db1, "b2": dL_db2, "b3": dL_db3, "b4": dL_db4}
+    return {"W1": dL_dW1, "W2": dL_dW2, "W3": dL_dW3, "W4": dL_dW4,
+            "b1": dL_db1, "b2": dL_db2, "b3": dL_db3, "b4": dL_db4}  # fmt: skip
 
 
 def gradients_by_tape(parameters, X, Y, activation="sigmoid"):
@@ -161,7 +162,6 @@ def main(
         if at[k] in told:
             print(f" {records[1, k]:5.3f}", end="", flush=True)
     print()
-
     mse = report.Row("training mean squared error", records[0, -1], np.mean((best(X) - y) ** 2))
     comparison = [mse, report.Row("test accuracy", records[1, -1], np.mean((best(test.x) > 0.5) == test.y))]
     figure = plotting.save(plot(nodes, p, best(nodes), test, at, records, comparison), figures, "12_moons_mlp", show)

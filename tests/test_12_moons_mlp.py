@@ -240,7 +240,8 @@ def test_boundary_that_is_nowhere_draws_without_a_warning():
     assert np.all(nodes.max(axis=0) > X.max(axis=0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plotting.decision_boundary(nodes, np.full(len(nodes), 0.3), X, y)
+        figure = plotting.decision_boundary(nodes, np.full(len(nodes), 0.3), X, y)
+    assert not figure.axes[0].collections
 
 
 def test_boundary_is_drawn_where_the_probability_is_a_half():

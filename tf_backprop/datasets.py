@@ -75,6 +75,14 @@ def volume_and_weight() -> Labelled:
     return Labelled(x.astype(np.float32), (x.sum(axis=1, keepdims=True) < 1).astype(np.float32))
 
 
+def unit_square(rng: np.random.Generator) -> tuple[Labelled, Labelled]:
+    """Return 1,100 training and 10,000 test points x (n, 2) of the unit square, labels y (n,), 1 where x0 + x1 < 1."""
+    x, x_test = (rng.random((n, 2), np.float32) for n in (1100, 10_000))
+    return Labelled(x, (x.sum(axis=1) < 1).astype(np.int32)), Labelled(
+        x_test, (x_test.sum(axis=1) < 1).astype(np.int32)
+    )
+
+
 def moons() -> tuple[Labelled, Labelled]:
     """Return 1,400 training and 600 test points of two noisy half-moons, x (n, 2), labels y (n,) (D5; fixed seeds)."""
     from sklearn.datasets import make_moons

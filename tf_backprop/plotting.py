@@ -398,6 +398,39 @@ def save_boundaries(
     return path
 
 
+def pairs(rows: Sequence, bar: float, tolerance: float) -> Figure:
+    """Draw a panel a row, repaired and mistaken run by accuracy and loss, and beside them bars of the gradient errors.
+
+    A row has `mistake`, `curves` (2, 2, looks), `error` and `errors`, as `report.Verdict` has. The loss is a share of
+    its first value; `bar` is a line across the accuracy, `tolerance` one across the errors.
+    """
+    columns = min(4, len(rows))
+    lines = -(-len(rows) // columns)
+    figure, axes = subplots(lines, columns + 1, (15, 8) if len(rows) > 1 else (9, 4), squeeze=False)
+    grid = axes[0, 0].get_gridspec()
+    grid.set_width_ratios([1] * columns + [1.5])
+    for ax in axes[:, -1]:
+        ax.remove()
+    for ax, row in zip(axes[:, :-1].flat, rows, strict=True):
+        for run, colour, width, who in zip(row.curves, COLOURS, (5, 1.8), ("repaired", "mistaken"), strict=False):
+            part = np.linspace(0, 1, run.shape[1] + 1)[1:]
+            for y, dash, what in ((run[0], "-", "accuracy"), (run[1] / run[1, 0], (0, (2, 1)), "loss / first loss")):
+                ax.plot(part, y, color=colour, linewidth=width, linestyle=dash, label=f"{who}: {what}", alpha=0.8)
+        ax.axhline(bar, color="black", linestyle=":", linewidth=1, label="accuracy that passes")
+        ax.set(title=row.mistake, ylim=(0, 1.08), xticks=[])
+    for ax in axes[-1, :-1]:
+        ax.set_xlabel("updates")
+    errors = {row.mistake: row.error for row in rows} if len(rows) > 1 else rows[0].errors
+    bars, places = figure.add_subplot(grid[:, -1]), np.arange(len(errors))
+    for side, colour, shift in zip(zip(*errors.values(), strict=True), COLOURS, (-0.2, 0.2), strict=False):
+        bars.barh(places + shift, side, 0.4, color=colour)
+    bars.axvline(tolerance, color="black", linestyle="--", label="rounding")
+    bars.set(xscale="log", yticks=places, yticklabels=errors, title="gradient error")
+    bars.invert_yaxis()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
+
+
 def weight_images(weights: np.ndarray, ax: Axes | None = None) -> Figure:
     """Draw the columns of `weights` (side², 10) as ten images in two rows: white 0, orange against, purple for."""
     ax = ax or subplots(size=(8, 3.5))[1]

@@ -33,6 +33,17 @@ class SoftmaxResult(NamedTuple):
     figure: Path
 
 
+class Verdict(NamedTuple):
+    """One mistake of lesson 13 beside its repair; every pair is of the repaired and of the mistaken run."""
+
+    mistake: str
+    accuracy: tuple[float, float]  # at the end, on images or points that were not trained on
+    error: tuple[float, float]  # of the gradient: the largest of `errors`
+    errors: dict[str, tuple[float, float]]  # by parameter, as `update_errors` returns them
+    curves: np.ndarray  # (2, 2, looks) pair of accuracy and loss, the loss as the code itself sees it
+    caught: tuple[bool, bool, bool]  # by a loss that does not fall, by the accuracy, by the gradient check
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence], style: str = "plain") -> str:
     """Return `rows` under `headers`, columns aligned; floats with six significant digits, None as a dash."""
     return tabulate(rows, headers, tablefmt=style, floatfmt=".6g", missingval="-")
@@ -115,6 +126,62 @@ def print_gradient_check(
     print(table(["gradient", "shape", "from the tape", "from differences"], rows))
     if wrong and must_agree:
         raise GradientError(f"{', '.join(wrong)}: the gradient disagrees with the tape or with central differences")
+
+
+def central_differences(
+    loss: Callable, parameters: Mapping[str, np.ndarray], batch: Sequence[np.ndarray], h: float = 1e-6
+) -> dict[str, np.ndarray]:
+    """Return (L(p + h) - L(p - h)) / 2h for every single number p, as arrays of the parameters' shapes; in float64."""
+    import tensorflow as tf
+
+    slopes = {}
+    for name, p in parameters.items():
+        of_one = tf.function(lambda p, name=name: loss({**parameters, name: p}, *batch))
+        slopes[name] = np.reshape(tf.test.compute_gradient(of_one, [p], delta=h)[1], np.shape(p))
+    return slopes
+
+
+def update_errors(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Return |before - after - slopes| / |slopes| by parameter, for an update at the learning rate 1."""
+    norm = np.linalg.norm
+    return {name: float(norm(p - after[name] - slopes[name]) / norm(slopes[name])) for name, p in before.items()}
+
+
+def verdict(
+    mistake: str, right: tuple[dict[str, float], np.ndarray], wrong: tuple[dict[str, float], np.ndarray], bar: float
+) -> Verdict:
+    """Judge a mistaken run beside the repaired one, each given by its update errors and its curves (2, looks).
+
+    The tests are: does the loss fall, is the accuracy at least `bar`, are all errors rounding.
+    """
+    (right_errors, right_curves), (wrong_errors, wrong_curves) = right, wrong
+    accuracy = float(right_curves[0, -1]), float(wrong_curves[0, -1])
+    error = max(right_errors.values()), max(wrong_errors.values())
+    loss = wrong_curves[1]
+    caught = not loss[-1] < loss[0], not accuracy[1] >= bar, not error[1] < DIFFERENCE_TOLERANCE
+    errors = {name: (right_errors[name], wrong_errors[name]) for name in right_errors}
+    return Verdict(mistake, accuracy, error, errors, np.stack([right_curves, wrong_curves]), tuple(map(bool, caught)))
+
+
+def print_verdicts(rows: Sequence[Verdict], bar: float) -> list[Row]:
+    """Print how many of the mistakes each test finds, and a table of all, or of the parameters where there is one."""
+    tests = ("a falling loss", f"accuracy {bar:g}", "gradient check")
+    found = np.sum([row.caught for row in rows], axis=0).tolist()
+    comparison = [Row(f"mistakes found by {test}", n) for test, n in zip(tests, found, strict=True)]
+    comparison[-1] = comparison[-1]._replace(expected=len(rows))
+    print_comparison(comparison)
+    if len(rows) == 1:
+        errors = [[f"dL_d{name}", *(f"{e:.1e}" for e in pair)] for name, pair in rows[0].errors.items()]
+        print(table(["gradient error", "right", "wrong"], errors))
+    said = [
+        [row.mistake, *(f"{a:.3f}" for a in row.accuracy), *(f"{e:.1e}" for e in row.error)]
+        + ["caught" if caught else "passes" for caught in row.caught]
+        for row in rows
+    ]
+    print(table(["mistake", "accuracy: right", "wrong", "gradient error: right", "wrong", *tests], said))
+    return comparison
 
 
 def cost_rows(
