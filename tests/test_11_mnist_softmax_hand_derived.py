@@ -146,6 +146,13 @@ def test_published_column(name, load, tmp_path):
 
 
 @pytest.mark.mnist
+def test_accuracy_of_the_first_images_is_the_lower_one(lesson, tmp_path):
+    result = lesson.main(data="mnist", mnist_dir=os.environ["MNIST_DIR"], figures=tmp_path)
+    assert result.test_accuracy == pytest.approx(0.904, abs=0.002)  # known-mistakes, "first acceptance values"
+    assert result.accuracy < result.test_accuracy - 0.02
+
+
+@pytest.mark.mnist
 def test_the_three_end_with_the_same_weights_on_mnist(load, tmp_path):
     options = {"data": "mnist", "mnist_dir": os.environ["MNIST_DIR"], "figures": tmp_path}
     three = [load(name).main(**options).parameters for name in THREE]
