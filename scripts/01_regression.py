@@ -24,7 +24,7 @@ Re-runs the first half of D1, "TensorFlow 反向传播".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +64,7 @@ def loss(A, x, y):
 # --------
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(2 (x A - y) x)."""
-    return tf.reduce_mean(2 * (x * A - y) * x, axis=0)
+    return tf.reduce_mean(2 * (x * A - y) * x, axis=0)  # 2 of the square, x = dy_hat/dA, a mean because L is one
 
 
 def gradients_by_tape(A, x, y):
@@ -110,6 +110,7 @@ def plot(trajectory, losses, optimum):
 def main(
     steps: int = 100,
     learning_rate: float = 0.02,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -120,13 +121,14 @@ def main(
         steps: updates of A
         learning_rate: how far A moves along the negative gradient
         seed: of the data, the start and the order of the samples
-        figures: folder for the figure
-        show: open the figure in a window
     """
     cli.check(seed, steps=steps, learning_rate=learning_rate)
     A, x, y, order = prepare(seed, steps)
     optimum = float(10 * x.sum() / (x @ x))
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
+    if explain:
+        first = x[order[0]], y[order[0]]  # (1,), (1,)
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, A, first, learning_rate)
 
     trajectory, losses = (history.numpy() for history in train(A, x, y, order, np.float32(learning_rate)))
 

@@ -27,7 +27,7 @@ Re-runs the second half of D1, "TensorFlow 反向传播".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -83,7 +83,7 @@ def accuracy(A, x, y):
 # dL/dp = (p - y) / (p (1 - p)) and dp/dz = p (1 - p): multiplied, all that is left is p - y.
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(σ(x + A) - y)."""
-    return tf.reduce_mean(tf.sigmoid(x + A) - y, axis=0)
+    return tf.reduce_mean(tf.sigmoid(x + A) - y, axis=0)  # p - y: all that is left; a mean because L is one
 
 
 def gradients_by_tape(A, x, y):
@@ -132,6 +132,7 @@ def plot(x, y, trajectory, optimum):
 def main(
     steps: int = 1400,
     learning_rate: float = 0.05,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -147,6 +148,9 @@ def main(
     A, x, y, order = prepare(seed, steps)
     optimum = exact_optimum(x, y)
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
+    if explain:
+        first = x[order[0]], y[order[0]]  # (1,), (1,)
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, A, first, learning_rate)
 
     trajectory, losses = (history.numpy() for history in train(A, x, y, order, np.float32(learning_rate)))
 

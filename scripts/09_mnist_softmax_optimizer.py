@@ -24,7 +24,7 @@ Re-runs the first of the three ways in D4, "利用 tf.gradients 在 TensorFlow �
 
 from pathlib import Path
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +50,6 @@ def loss(parameters, x, y):
 # The gradient
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the tape derives the gradient, and an optimizer takes the step.
-
 STEM, TITLE = "09_mnist_softmax_optimizer", "The cost an epoch, with the step from keras.optimizers.SGD"
 PUBLISHED = [1.184285608, 0.665428013, 0.552858426, 0.498728328, 0.465593693]
 PUBLISHED += [0.442609185, 0.425552949, 0.412188290, 0.401390140, 0.392354651]
@@ -115,6 +114,7 @@ def main(
     batch_size: int = 100,
     data: datasets.Choice = "auto",
     mnist_dir: Path | None = None,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -123,8 +123,6 @@ def main(
 
     Args:
         epochs: passes over the training images (None is ten, or on the digits as many as give MNIST's updates)
-        learning_rate: how far the parameters move along the negative gradient
-        batch_size: images an update
     """
     cli.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     images = datasets.images(data, mnist_dir, batch_size)
@@ -133,10 +131,10 @@ def main(
     point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
     epochs = epochs or images.passes(EPOCHS)
-
     costs = train(make_step(parameters, learning_rate), images.train, epochs, batch_size, seed)
-
     published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
     figure = plotting.save(plot({"here": costs}, published), figures, STEM, show)
     report.require_finite(costs, "epoch")

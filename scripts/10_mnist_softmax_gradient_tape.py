@@ -24,7 +24,7 @@ Re-runs the second of the three ways in D4, "利用 tf.gradients 在 TensorFlow 
 
 from pathlib import Path
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +50,6 @@ def loss(parameters, x, y):
 # The gradient
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the tape derives the gradient, and the step is written out.
-
 STEM, TITLE = "10_mnist_softmax_gradient_tape", "The cost an epoch, with the gradient from the tape"
 PUBLISHED = [1.183741399, 0.665312284, 0.552796521, 0.498697014, 0.465521633]
 PUBLISHED += [0.442611256, 0.425528946, 0.412203073, 0.401364554, 0.392398663]
@@ -113,6 +112,7 @@ def main(
     batch_size: int = 100,
     data: datasets.Choice = "auto",
     mnist_dir: Path | None = None,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -121,8 +121,6 @@ def main(
 
     Args:
         epochs: passes over the training images (None is ten, or on the digits as many as give MNIST's updates)
-        learning_rate: how far the parameters move along the negative gradient
-        batch_size: images an update
     """
     cli.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     images = datasets.images(data, mnist_dir, batch_size)
@@ -131,10 +129,10 @@ def main(
     point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
     epochs = epochs or images.passes(EPOCHS)
-
     costs = train(make_step(parameters, learning_rate), images.train, epochs, batch_size, seed)
-
     published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
     figure = plotting.save(plot({"here": costs}, published), figures, STEM, show)
     report.require_finite(costs, "epoch")

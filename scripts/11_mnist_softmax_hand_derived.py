@@ -25,7 +25,7 @@ Re-runs the third of the three ways in D4, "利用 tf.gradients 在 TensorFlow �
 
 from pathlib import Path
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +51,6 @@ def loss(parameters, x, y):
 # The gradient
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the gradient is derived on paper, and the tape only checks it.
-
 STEM, TITLE = "11_mnist_softmax_hand_derived", "The cost an epoch by hand: the document took longer steps"
 PUBLISHED = [0.432943137, 0.330031527, 0.313661941, 0.306443773, 0.300219418]
 PUBLISHED += [0.298976618, 0.293222957, 0.291407861, 0.288372261, 0.286749691]
@@ -59,9 +58,12 @@ PUBLISHED_ACCURACY = 0.898
 
 
 def gradients_by_hand(parameters, x, y):
-    p = tf.nn.softmax(x @ parameters["W"] + parameters["b"])  # (n, 10)
-    dL_dz = (p - tf.one_hot(y, 10, dtype=p.dtype)) / tf.cast(len(x), p.dtype)  # (n, 10)
-    return {"W": tf.transpose(x) @ dL_dz, "b": tf.reduce_sum(dL_dz, axis=0)}  # (784, 10), (10,)
+    p = tf.nn.softmax(x @ parameters["W"] + parameters["b"])  # (n, 10), each row sums to 1
+    dL_dz = (p - tf.one_hot(y, 10, dtype=p.dtype)) / tf.cast(len(x), p.dtype)  # (n, 10), /n for L is a mean over n
+    return {
+        "W": tf.transpose(x) @ dL_dz,  # (784, n) @ (n, 10) -> (784, 10): with xᵀ in front the n rows are summed
+        "b": tf.reduce_sum(dL_dz, axis=0),  # (n, 10) -> (10,): b was added to each row, so the rows are summed
+    }
 
 
 def gradients_by_tape(parameters, x, y):
@@ -73,8 +75,7 @@ def gradients_by_tape(parameters, x, y):
 
 def gradients_of_document(parameters, x, y):
     """A sum over the batch where L has a mean, and for b its mean over the pixels: right shapes, wrong numbers."""
-    p = tf.nn.softmax(x @ parameters["W"] + parameters["b"])
-    dL_dW = tf.transpose(x) @ (p - tf.one_hot(y, 10, dtype=p.dtype))
+    dL_dW = tf.transpose(x) @ (tf.nn.softmax(x @ parameters["W"] + parameters["b"]) - tf.one_hot(y, 10, dtype=x.dtype))
     return {"W": dL_dW, "b": tf.reduce_mean(dL_dW, axis=0)}
 
 
@@ -129,6 +130,7 @@ def main(
     data: datasets.Choice = "auto",
     mnist_dir: Path | None = None,
     document_formula: bool = False,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -137,8 +139,6 @@ def main(
 
     Args:
         epochs: passes over the training images (None is ten, or on the digits as many as give MNIST's updates)
-        learning_rate: how far the parameters move along the negative gradient
-        batch_size: images an update
         document_formula: train with the document's gradient, beside the right one with as long a step
     """
     cli.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
@@ -149,8 +149,9 @@ def main(
     gradients = gradients_of_document if document_formula else gradients_by_hand
     report.print_gradient_check(loss, gradients, gradients_by_tape, point, batch, seed, must_agree=not document_formula)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
     epochs = epochs or images.passes(EPOCHS)
-
     costs = train(make_step(parameters, learning_rate, document_formula), images.train, epochs, batch_size, seed)
     curves, expected = {"here": costs}, {}
     if document_formula:
@@ -158,7 +159,6 @@ def main(
         longer = train(make_step(same, learning_rate * batch_size), images.train, epochs, batch_size, seed)
         curves = {"the document's formula": costs, f"the right one, step x {batch_size}": longer}
         expected = dict(enumerate(longer, start=1))
-
     published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
     figure = plotting.save(plot(curves, published), figures, STEM, show)
     report.require_finite(costs, "epoch")

@@ -26,7 +26,7 @@ Re-runs the last section of D5, "七、反向传播算法".
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -78,16 +78,15 @@ DERIVATIVE = {"sigmoid": lambda σ: σ * (1 - σ), "tanh": lambda t: 1 - t**2, "
 def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
     a1, a2, a3, a4 = forward(parameters, X, activation)
     dσ = DERIVATIVE[activation]
-    dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2)
-    dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * dσ(a3)  # dL/dz4 W4ᵀ: (n, 2) (2, 25) = (n, 25)
-    dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * dσ(a2)  # (n, 25) (25, 50) = (n, 50)
-    dL_dz1 = tf.matmul(dL_dz2, parameters["W2"], transpose_b=True) * dσ(a1)  # (n, 50) (50, 25) = (n, 25)
-    dL_dW4, dL_db4 = tf.matmul(a3, dL_dz4, transpose_a=True), tf.reduce_sum(dL_dz4, axis=0)  # a3ᵀ dL/dz4: (25, 2)
-    dL_dW3, dL_db3 = tf.matmul(a2, dL_dz3, transpose_a=True), tf.reduce_sum(dL_dz3, axis=0)  # (50, 25), (25,)
-    dL_dW2, dL_db2 = tf.matmul(a1, dL_dz2, transpose_a=True), tf.reduce_sum(dL_dz2, axis=0)  # (25, 50), (50,)
-    dL_dW1, dL_db1 = tf.matmul(X, dL_dz1, transpose_a=True), tf.reduce_sum(dL_dz1, axis=0)  # (2, 25), (25,)
-    return {"W1": dL_dW1, "W2": dL_dW2, "W3": dL_dW3, "W4": dL_dW4,
-            "b1": dL_db1, "b2": dL_db2, "b3": dL_db3, "b4": dL_db4}  # fmt: skip
+    dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2), 1/n for L is a mean over n
+    dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * dσ(a3)  # back through W4ᵀ: (n, 2) (2, 25)
+    dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * dσ(a2)  # back through W3ᵀ: (n, 25) (25, 50)
+    dL_dz1 = tf.matmul(dL_dz2, parameters["W2"], transpose_b=True) * dσ(a1)  # back through W2ᵀ: (n, 50) (50, 25)
+    dL_dW4, dL_db4 = tf.matmul(a3, dL_dz4, transpose_a=True), tf.reduce_sum(dL_dz4, axis=0)  # a3ᵀ: sums over n
+    dL_dW3, dL_db3 = tf.matmul(a2, dL_dz3, transpose_a=True), tf.reduce_sum(dL_dz3, axis=0)  # a2ᵀ: sums over n
+    dL_dW2, dL_db2 = tf.matmul(a1, dL_dz2, transpose_a=True), tf.reduce_sum(dL_dz2, axis=0)  # a1ᵀ: sums over n
+    dL_dW1, dL_db1 = tf.matmul(X, dL_dz1, transpose_a=True), tf.reduce_sum(dL_dz1, axis=0)  # Xᵀ: sums over n
+    return dict(W1=dL_dW1, W2=dL_dW2, W3=dL_dW3, W4=dL_dW4, b1=dL_db1, b2=dL_db2, b3=dL_db3, b4=dL_db4)  # noqa: C408
 
 
 def gradients_by_tape(parameters, X, Y, activation="sigmoid"):
@@ -129,6 +128,7 @@ def main(
     activation: Literal["sigmoid", "relu", "tanh"] = "sigmoid",
     train_biases: bool = True,
     animate: bool = False,
+    explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -147,11 +147,12 @@ def main(
     parameters = initial_parameters(np.random.default_rng(seed))
     chosen = [lambda *given, f=f: f(*given, activation) for f in (loss, gradients_by_hand, gradients_by_tape)]
     report.print_gradient_check(*chosen, parameters, (X[:7], Y[:7]), seed)
-
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, (X[:1], Y[:1], activation))
     best, nodes, learned = datasets.moons_probability, plotting.grid_around(X), {}
     at, told = np.array([*range(0, epochs, 10), epochs]), sorted({*range(100, epochs, 100), epochs})
-    print("epoch        ", *(f"{epoch:5}" for epoch in told), end="\ntest accuracy", flush=True)
     records = np.full((2, len(at)), np.nan)  # of the mean squared error and the accuracy
+    print("epoch        ", *(f"{epoch:5}" for epoch in told), end="\ntest accuracy", flush=True)
     for k, more in enumerate(np.diff(at, prepend=0)):
         parameters = train(parameters, X, Y, tf.constant(more), tf.constant(learning_rate), activation, train_biases)
         a4, a4_test, a4_nodes = (forward(parameters, x, activation)[-1].numpy() for x in (X, test.x, nodes))

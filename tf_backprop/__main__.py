@@ -41,10 +41,13 @@ def demo(
 
 def main() -> None:
     """Take the first word for a command where it is one, and for a lesson otherwise."""
-    commands = {"readme": readme.renew}
     word, *rest = sys.argv[1:] or [""]
-    if word in commands:
-        command.run(commands[word], rest)
+    if word == "readme":
+        command.run(readme.renew, rest)
+    elif word == "ledger":
+        from tf_backprop import ledger  # imports TensorFlow, which --list does not need
+
+        command.run(ledger.renew, rest)
     else:
         command.run(demo)
 

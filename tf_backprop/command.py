@@ -22,6 +22,8 @@ SHARED_HELP = {
     "learning_rate": "how far the parameters move along the negative gradient",
     "data": "mnist, digits, or auto: MNIST where it can be had",
     "mnist_dir": "folder with MNIST's four IDX files, or an .npz file",
+    "batch_size": "images an update",
+    "explain": "print the backward pass, line by line, before training",
     "seed": "of the random numbers",
     "figures": "folder for the figure",
     "show": "open the figure in a window too",
@@ -44,6 +46,8 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None) -> Resul
         Only when something is wrong, after one line on standard error: 2 for a wrong argument, 1 for a failure,
         130 for Ctrl-C. Also 0, by ``--help``.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII only shows ? for a superscript
     try:
         return parse(main, args)()
     except KeyboardInterrupt:

@@ -44,8 +44,13 @@ def renew(mnist_dir: Path | None = None) -> None:
     if any(outcome.error is not None for outcome in outcomes):
         raise LessonError("README.md is left as it was, because a lesson failed")
     numbers = number_table({outcome.lesson.name: outcome.comparison for outcome in outcomes})
+    replace({"lessons": lesson_table(), "numbers": numbers})
+
+
+def replace(contents: Mapping[str, str]) -> None:
+    """Put each content between its marks in README.md."""
     text = README.read_text(encoding="utf-8")
-    for name, content in {"lessons": lesson_table(), "numbers": numbers}.items():
+    for name, content in contents.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda m, content=content: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
     README.write_text(text, encoding="utf-8")

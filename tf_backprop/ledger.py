@@ -1,0 +1,273 @@
+"""Every number that the documents published, beside the same number over many seeds of the lessons' own code."""
+
+import contextlib
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from tf_backprop import cli, lessons, report
+
+import numpy as np
+
+FILE = lessons.SCRIPTS.parent / "docs" / "ledger.csv"
+
+LACKS_MEAN = "the document's formula lacks the 1/n of the mean, so its step is 100 times as long"
+CONVENTION = "the derivative at a kink is a convention, and TensorFlow's is another"
+
+
+class Entry(NamedTuple):
+    """One published number and what the lesson makes of it over many seeds."""
+
+    document: str
+    lesson: str
+    quantity: str
+    published: str  # every digit as printed
+    ours: np.ndarray  # (seeds,)
+    exact: float | None = None
+    because: str = ""  # why it differs, where it is known to
+
+    def z(self) -> float | None:
+        """Return how many standard deviations the published value is from our mean; None without a spread."""
+        spread = np.std(self.ours, ddof=1) if len(self.ours) > 1 else 0.0
+        return (float(self.published) - np.mean(self.ours)) / spread if spread > 0 else None
+
+    def verdict(self) -> str:
+        """Say whether the published number is ours to the digit, within the spread of our seeds, or why not."""
+        if self.z() is None:
+            same = all(_as_printed(value, self.published) == float(self.published) for value in self.ours)
+            return "to the digit" if same else f"differs because {self.because or 'it is another number'}"
+        inside = self.ours.min() <= float(self.published) <= self.ours.max() or abs(self.z()) < 3
+        return "within the spread" if inside else f"differs because {self.because or 'it is outside of the spread'}"
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table, numbers with as many digits as they deserve."""
+        spread = np.std(self.ours, ddof=1) if len(self.ours) > 1 else None
+        z = self.z()
+        return {
+            "document": self.document,
+            "lesson": self.lesson,
+            "quantity": self.quantity,
+            "published": self.published,
+            "mean": f"{np.mean(self.ours):.6g}",
+            "sd": "" if spread is None else f"{spread:.2g}",
+            "smallest": f"{self.ours.min():.6g}",
+            "largest": f"{self.ours.max():.6g}",
+            "z": "" if z is None else f"{z:+.1f}",
+            "exact": "" if self.exact is None else f"{self.exact:.6g}",
+            "verdict": self.verdict(),
+            "seeds": len(self.ours),
+        }
+
+
+def _as_printed(value: float, published: str) -> float:
+    """Round `value` to as many decimals as `published` has."""
+    return round(float(value), len(published.partition(".")[2]))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# One function a lesson: it calls the lesson's own functions and yields entries
+
+
+def _scalar(lesson: ModuleType, seeds: int, steps: int, rate: float):
+    """Descend from `seeds` starts as one batch; return the trajectories and losses (steps, seeds), and the data."""
+    A, x, y, order = zip(*(lesson.prepare(seed, steps) for seed in range(seeds)), strict=True)
+    rows = len(x[0])
+    order = np.concatenate([o + rows * seed for seed, o in enumerate(order)], axis=1)  # (steps, seeds)
+    trajectory, losses = lesson.train(
+        np.array(A), np.concatenate(x), np.concatenate(y), order[:, np.newaxis], np.float32(rate)
+    )
+    return trajectory.numpy(), losses.numpy(), x, y
+
+
+def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
+    """D1, first half: A, and the loss of the step's own sample."""
+    lesson = load("01_regression")
+    trajectory, losses, x, _ = _scalar(lesson, seeds, 100, 0.02)
+    optimum = float(np.mean([10 * part.sum() / (part @ part) for part in x]))
+    printed = {25: ("6.12853956", "16.45088196"), 50: ("8.55680943", "2.18415046")}
+    printed |= {75: ("9.50547695", "5.29813051"), 100: ("9.89214897", "0.34628963")}
+    for step, (A, loss) in printed.items():
+        yield Entry("D1", "01", f"A at step {step}", A, trajectory[step - 1], optimum if step == 100 else None)
+        yield Entry("D1", "01", f"loss of the sample at step {step}", loss, losses[step - 1])
+
+
+def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
+    """D1, second half: A, and the accuracy."""
+    lesson = load("02_binary_classification")
+    trajectory, _, x, y = _scalar(lesson, seeds, 1400, 0.05)
+    optimum = float(np.mean([lesson.exact_optimum(*data) for data in zip(x, y, strict=True)]))
+    printed = dict(zip(range(200, 1401, 200), ("3.84576249", "0.42345378", "-0.35141727"), strict=False))
+    printed |= {800: "-0.74206048", 1000: "-0.89036471", 1200: "-0.90850282", 1400: "-1.09374011"}
+    for step, A in printed.items():
+        yield Entry("D1", "02", f"A at step {step}", A, trajectory[step - 1], optimum if step == 1400 else None)
+    accuracy = [lesson.accuracy(A, *data) for A, *data in zip(trajectory[-1], x, y, strict=True)]
+    yield Entry("D1", "02", "accuracy", "1.0", np.array(accuracy))
+
+
+def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
+    """D5, the derivatives at the kink."""
+    result = load("03_activation_derivatives").main(figures=figures)
+    at = {row.quantity: row for row in result.comparison}
+    for name, printed in {"sigmoid'(0)": "0.25", "tanh'(0)": "1", "leaky ReLU'(0)": "1", "ReLU'(0)": "1"}.items():
+        learned = round(at[name].learned, 6)
+        yield Entry("D5", "03", name, printed, np.array([learned]), None, CONVENTION)
+
+
+def chain_rule(load: Callable, figures: Path, **_) -> Iterator[Entry]:
+    """D5, the product of two derivatives."""
+    result = load("04_chain_rule").main(figures=figures)
+    yield Entry("D5", "04", "dy2/dw1", "2", np.array([result.by_tape["dy2_dw1"]]), result.comparison[-1].expected)
+
+
+def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
+    """D5, where four descents end."""
+    result = load("05_himmelblau").main(figures=figures)
+    printed = {(4.0, 0.0): ("3.584428", "-1.848126"), (1.0, 0.0): ("3", "2")}
+    printed |= {(-4.0, 0.0): ("-3.779310", "-3.283186"), (-2.0, 2.0): ("-2.805118", "3.131313")}
+    for start, values in printed.items():
+        end = result.paths[start][-1]
+        exact = result.minima[np.linalg.norm(result.minima - end, axis=1).argmin()]
+        for axis, value in enumerate(values):
+            name = f"{'xy'[axis]} reached from ({start[0]:g}, {start[1]:g})"
+            rounding = "float32 ends a few units of its last digit from the minimum"
+            yield Entry("D5", "05", name, value, end[axis : axis + 1], float(exact[axis]), rounding)
+
+
+def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
+    """D2: published losses and weights; those of momentum and Adam are the document's code, run in TensorFlow 1."""
+    result = load("07_two_layer_network").main(figures=figures)
+    sgd = {0: "5.13118", 500: "0.429111", 1000: "0.409789", 1500: "0.399923", 2000: "0.394146", 2500: "0.390597"}
+    momentum = {0: "5.1311817", 500: "0.3843913", 1000: "0.3835917", 1500: "0.3835619", 2000: "0.3835606"}
+    adam = {0: "5.209994", 500: "0.6170257", 1000: "0.3922883", 1500: "0.3864319", 2000: "0.3842536"}
+    printed = {"sgd": sgd, "momentum": momentum | {2500: "0.3835606"}, "adam": adam | {2500: "0.3836759"}}
+    last_digit = "the last of seven digits is rounding, and Adam's epsilon was 1e-8"
+    for optimizer, values in printed.items():
+        for step, value in values.items():
+            ours = result.losses[optimizer][step : step + 1]
+            where = "" if optimizer == "sgd" else ", in TensorFlow 1"
+            yield Entry("D2", "07", f"loss at step {step}, {optimizer}{where}", value, ours, None, last_digit)
+    yield Entry("D2", "07", "loss after 3000 steps, sgd", "0.388334", result.losses["sgd"][-1:], result.floor)
+    ends = {"w1": (("-0.7000663", "0.9136318", "0.0895357"), ("-2.3402493", "-0.1464127", "0.5882305"))}
+    ends |= {"w2": (("-0.0602427",), ("0.9195619",), ("-0.0682071",))}
+    for name, rows in ends.items():
+        for (row, column), value in np.ndenumerate(rows):
+            ours = result.parameters["sgd"][name][row, column : column + 1]
+            yield Entry("D2", "07", f"{name}[{row}, {column}] after 3000 steps, sgd", str(value), ours)
+
+
+def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Path, **_) -> Iterator[Entry]:
+    """D3, and the three ways of D4, the third by the document's formula and by the right one."""
+    given = {"data": "mnist", "mnist_dir": mnist_dir, "figures": figures}
+
+    def runs(name, **more):
+        main = load(name).main
+        return [main(seed=seed, **given, **more) for seed in range(mnist_seeds)]
+
+    accuracy = np.array([run.test_accuracy for run in runs("08_mnist_softmax")])
+    yield Entry("D3", "08", "test accuracy", "0.92", accuracy, None, "it says about 92 %")
+    ways = {
+        "09_mnist_softmax_optimizer": ("optimizer", {}, ""),
+        "10_mnist_softmax_gradient_tape": ("tf.gradients", {}, ""),
+        "11_mnist_softmax_hand_derived": ("by hand, right formula", {}, LACKS_MEAN),
+        "11_mnist_softmax_hand_derived ": ("by hand, document's formula", {"document_formula": True}, ""),
+    }
+    for name, (way, more, because) in ways.items():
+        lesson, results = load(name.strip()), runs(name.strip(), **more)
+        for epoch, published in enumerate(lesson.PUBLISHED, start=1):
+            costs = np.array([run.costs[epoch - 1] for run in results])
+            yield Entry("D4", name[:2], f"cost of epoch {epoch}, {way}", f"{published:.9f}", costs, None, because)
+        accuracy = np.array([run.accuracy for run in results])
+        printed = str(lesson.PUBLISHED_ACCURACY)
+        yield Entry("D4", name[:2], f"accuracy on 3,000 test images, {way}", printed, accuracy, None, because)
+
+
+def moons(load: Callable, mnist_seeds: int, figures: Path, **_) -> Iterator[Entry]:
+    """D5: one run of the document's code, biases frozen; the document printed no number."""
+    main = load("12_moons_mlp").main
+    runs = [main(train_biases=False, seed=seed, figures=figures) for seed in range(mnist_seeds)]
+    name = "at epoch 1000, biases frozen (the document's code, one seed)"
+    yield Entry("D5", "12", f"test accuracy {name}", "0.975", np.array([run.accuracy[-1] for run in runs]))
+    yield Entry("D5", "12", f"mean squared error {name}", "0.025506", np.array([run.mse[-1] for run in runs]))
+
+
+PARTS = (regression, binary_classification, activations, chain_rule, himmelblau, two_layers, mnist, moons)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def entries(parts=PARTS, **options) -> Iterator[Entry]:
+    """Yield the entries of `parts`; what the lessons print is set aside."""
+    loaded: dict[str, ModuleType] = {}
+
+    def load(name):
+        if name not in loaded:
+            loaded[name] = lessons.load(lessons.SCRIPTS / f"{name}.py")
+        return loaded[name]
+
+    from matplotlib import pyplot
+
+    with tempfile.TemporaryDirectory() as folder:
+        for part in parts:
+            with contextlib.redirect_stdout(io.StringIO()):
+                made = list(part(load=load, figures=Path(folder), **options))
+            pyplot.close("all")
+            yield from made
+
+
+def versions() -> str:
+    """Return the versions of what the numbers depend on."""
+    return ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "scikit-learn"))
+
+
+def write(rows: list[Mapping[str, object]], made_with: str, path: Path = FILE) -> None:
+    """Write the rows as CSV, and how they were made in a last column."""
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0], "made with"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "made with": made_with} for row in rows)
+
+
+def read(path: Path = FILE) -> list[dict[str, str]]:
+    """Return the rows of the committed ledger."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def table(rows: list[Mapping[str, object]]) -> str:
+    """Return the ledger as a table for the README: mean ± sd and the range in one cell each."""
+    cells = []
+    for row in rows:
+        spread = f" ± {row['sd']}" if row["sd"] else ""
+        between = f"{row['smallest']} to {row['largest']}" if row["sd"] else ""
+        ours = [f"{row['mean']}{spread}", between, row["z"], row["exact"]]
+        cells.append([row["document"], row["lesson"], row["quantity"], row["published"], *ours, row["verdict"]])
+    headers = ["document", "lesson", "quantity", "published", "ours", "smallest to largest", "z", "exact", "verdict"]
+    return report.table(headers, [[str(cell) for cell in row] for row in cells], "github")
+
+
+def renew(seeds: int = 200, mnist_seeds: int = 10, mnist_dir: Path | None = None) -> None:
+    """Run every documented experiment for many seeds; write docs/ledger.csv and the table of the README.
+
+    Args:
+        seeds: runs of the lessons that take milliseconds
+        mnist_seeds: runs of the lessons that take seconds
+        mnist_dir: folder with MNIST's four IDX files, or an .npz file
+    """
+    from tf_backprop import readme
+
+    cli.check(seeds=seeds, mnist_seeds=mnist_seeds)
+    rows = []
+    for entry in entries(seeds=seeds, mnist_seeds=mnist_seeds, mnist_dir=mnist_dir):
+        rows.append(entry.row())
+        print(f"{entry.document} {entry.quantity}: {entry.verdict()}", flush=True)
+    write(rows, versions())
+    readme.replace({"ledger": table(read())})
+    print(f"{os.path.relpath(FILE)}: {len(rows)} rows")
