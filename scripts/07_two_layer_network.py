@@ -26,7 +26,7 @@ Re-runs the second half of D2, "深度学习 tensorflow 学习笔记二 反向�
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import cli, datasets, explanation, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -49,6 +49,12 @@ class TwoLayerNetwork(NamedTuple):
     figure: Path
 
 
+def initial_weights(seed, columns=2):
+    tf.random.set_seed(87654321)  # TensorFlow 1's default; no other lesson draws by tf.random
+    w1 = tf.random.normal([columns, 3], seed=seed).numpy()
+    return {"w1": w1, "w2": w1[:1].T}  # the document gave both draws one seed, and so w2 repeated w1
+
+
 # %%
 # Forward
 # -------
@@ -62,9 +68,12 @@ def loss(weights, x, y):
 # A transpose puts the rows inside the product, which sums over them. Each weight w has slots m and v of its own.
 def gradients_by_hand(weights, x, y):
     h = x @ weights["w1"]  # (n, 3)
-    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1)
-    dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3)
-    return {"w1": tf.transpose(x) @ dL_dh, "w2": tf.transpose(h) @ dL_dy_hat}
+    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
+    dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
+    return {
+        "w1": tf.transpose(x) @ dL_dh,  # (2, n) (n, 3) -> (2, 3), xᵀ: the rows are summed
+        "w2": tf.transpose(h) @ dL_dy_hat,  # (3, n) (n, 1) -> (3, 1), hᵀ: the rows are summed
+    }
 
 
 def gradients_by_tape(weights, x, y):
@@ -121,6 +130,7 @@ def main(
     learning_rate: float = 0.001,
     momentum: float = 0.9,
     bias: bool = False,
+    explain: bool = False,
     seed: int = 1,
     figures: Path = plotting.FIGURES,
     show: bool = False,
@@ -129,7 +139,6 @@ def main(
 
     Args:
         steps: updates by each optimizer
-        learning_rate: of all three
         momentum: share of its last move that momentum keeps
         bias: append a column of ones to the data
     """
@@ -139,11 +148,11 @@ def main(
     designs = [data.x, np.column_stack([data.x, np.ones_like(data.y)])]  # without and with a bias column
     floors = [np.linalg.lstsq(np.float64(design), data.y, rcond=None)[1].item() / len(data.y) for design in designs]
     x, y = designs[bias].reshape(-1, 8, 2 + bias), data.y.reshape(-1, 8, 1)
-    tf.random.set_seed(87654321)  # TensorFlow 1's default; no other lesson draws by tf.random
-    w1 = tf.random.normal([2 + bias, 3], seed=seed).numpy()
-    start = {"w1": w1, "w2": w1[:1].T}  # the document gave both draws one seed, and so w2 repeated w1
+    start = initial_weights(seed, 2 + bias)
     report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed)
-    print("w1 starts at", *w1.ravel(), end="; w2 at its first row\n")
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), learning_rate)
+    print("w1 starts at", *start["w1"].ravel(), end="; w2 at its first row\n")
     by_keras = {"sgd": SGD(learning_rate), "momentum": SGD(learning_rate, momentum), "adam": Adam(learning_rate)}
     losses, parameters, from_keras = {}, {}, {}
     for name, optimizer in by_keras.items():

@@ -76,8 +76,7 @@ DERIVATIVE = {"sigmoid": lambda σ: σ * (1 - σ), "tanh": lambda t: 1 - t**2, "
 
 
 def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
-    a1, a2, a3, a4 = forward(parameters, X, activation)
-    dσ = DERIVATIVE[activation]
+    (a1, a2, a3, a4), dσ = forward(parameters, X, activation), DERIVATIVE[activation]
     dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2), 1/n for L is a mean over n
     dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * dσ(a3)  # back through W4ᵀ: (n, 2) (2, 25)
     dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * dσ(a2)  # back through W3ᵀ: (n, 25) (25, 50)

@@ -76,7 +76,7 @@ FAULTS = [
     ("01_regression", scalar_case, "missing 1/n", REGRESSION, "tf.reduce_sum(2 * (x * A - y) * x)"),
     ("02_binary_classification", scalar_case, "wrong sign", CLASSES, "tf.reduce_mean(y - tf.sigmoid(x + A))"),
     ("02_binary_classification", scalar_case, "missing 1/n", CLASSES, "tf.reduce_sum(tf.sigmoid(x + A) - y)"),
-    ("07_two_layer_network", two_layer_case, "missing 1/n", " / y.shape[0]  # (n, 1)", ""),
+    ("07_two_layer_network", two_layer_case, "missing 1/n", " / y.shape[0]", ""),
     ("07_two_layer_network", two_layer_case, "factor 2 lost", "2 * (h @", "(h @"),
     ("07_two_layer_network", two_layer_case, "frozen w1", "tf.transpose(x) @ dL_dh", "0 * tf.transpose(x) @ dL_dh"),
     ("12_moons_mlp", moons_case, "missing 1/n", "(a4 - Y) / X.shape[0] *", "(a4 - Y) *"),

@@ -18,6 +18,7 @@ import numpy as np
 FILE = lessons.SCRIPTS.parent / "docs" / "ledger.csv"
 
 LACKS_MEAN = "the document's formula lacks the 1/n of the mean, so its step is 100 times as long"
+ROUNDING = "the seventh digit is rounding in float32"
 CONVENTION = "the derivative at a kink is a convention, and TensorFlow's is another"
 
 
@@ -135,8 +136,7 @@ def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
         exact = result.minima[np.linalg.norm(result.minima - end, axis=1).argmin()]
         for axis, value in enumerate(values):
             name = f"{'xy'[axis]} reached from ({start[0]:g}, {start[1]:g})"
-            rounding = "float32 ends a few units of its last digit from the minimum"
-            yield Entry("D5", "05", name, value, end[axis : axis + 1], float(exact[axis]), rounding)
+            yield Entry("D5", "05", name, value, end[axis : axis + 1], float(exact[axis]), ROUNDING)
 
 
 def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
@@ -146,19 +146,26 @@ def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     momentum = {0: "5.1311817", 500: "0.3843913", 1000: "0.3835917", 1500: "0.3835619", 2000: "0.3835606"}
     adam = {0: "5.209994", 500: "0.6170257", 1000: "0.3922883", 1500: "0.3864319", 2000: "0.3842536"}
     printed = {"sgd": sgd, "momentum": momentum | {2500: "0.3835606"}, "adam": adam | {2500: "0.3836759"}}
-    last_digit = "the last of seven digits is rounding, and Adam's epsilon was 1e-8"
+    last_digit = f"{ROUNDING}, and Adam's epsilon was 1e-8"
     for optimizer, values in printed.items():
         for step, value in values.items():
             ours = result.losses[optimizer][step : step + 1]
             where = "" if optimizer == "sgd" else ", in TensorFlow 1"
             yield Entry("D2", "07", f"loss at step {step}, {optimizer}{where}", value, ours, None, last_digit)
     yield Entry("D2", "07", "loss after 3000 steps, sgd", "0.388334", result.losses["sgd"][-1:], result.floor)
+    start = load("07_two_layer_network").initial_weights(seed=1)
+    starts = {"w1": (("-0.8113182", "1.4845988", "0.06532937"), ("-2.4427042", "0.0992484", "0.5912243"))}
+    starts |= {"w2": (("-0.8113182",), ("1.4845988",), ("0.06532937",))}
+    for name, rows in starts.items():
+        for (row, column), value in np.ndenumerate(rows):
+            ours = start[name][row, column : column + 1]
+            yield Entry("D2", "07", f"{name}[{row}, {column}] at the start", str(value), ours, None, ROUNDING)
     ends = {"w1": (("-0.7000663", "0.9136318", "0.0895357"), ("-2.3402493", "-0.1464127", "0.5882305"))}
     ends |= {"w2": (("-0.0602427",), ("0.9195619",), ("-0.0682071",))}
     for name, rows in ends.items():
         for (row, column), value in np.ndenumerate(rows):
             ours = result.parameters["sgd"][name][row, column : column + 1]
-            yield Entry("D2", "07", f"{name}[{row}, {column}] after 3000 steps, sgd", str(value), ours)
+            yield Entry("D2", "07", f"{name}[{row}, {column}] after 3000 steps, sgd", str(value), ours, None, ROUNDING)
 
 
 def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Path, **_) -> Iterator[Entry]:

@@ -413,7 +413,7 @@ def pairs(rows: Sequence, bar: float, tolerance: float) -> Figure:
         ax.remove()
     for ax, row in zip(axes[:, :-1].flat, rows, strict=True):
         for run, colour, width, who in zip(row.curves, COLOURS, (5, 1.8), ("repaired", "mistaken"), strict=False):
-            part = np.linspace(0, 1, run.shape[1] + 1)[1:]
+            part = np.linspace(0, 1, run.shape[1])
             for y, dash, what in ((run[0], "-", "accuracy"), (run[1] / run[1, 0], (0, (2, 1)), "loss / first loss")):
                 ax.plot(part, y, color=colour, linewidth=width, linestyle=dash, label=f"{who}: {what}", alpha=0.8)
         ax.axhline(bar, color="black", linestyle=":", linewidth=1, label="accuracy that passes")
@@ -424,8 +424,8 @@ def pairs(rows: Sequence, bar: float, tolerance: float) -> Figure:
     bars, places = figure.add_subplot(grid[:, -1]), np.arange(len(errors))
     for side, colour, shift in zip(zip(*errors.values(), strict=True), COLOURS, (-0.2, 0.2), strict=False):
         bars.barh(places + shift, side, 0.4, color=colour)
-    bars.axvline(tolerance, color="black", linestyle="--", label="rounding")
-    bars.set(xscale="log", yticks=places, yticklabels=errors, title="gradient error")
+    bars.axvline(tolerance, color="black", linestyle="--")
+    bars.set(xscale="log", yticks=places, yticklabels=errors, title="gradient error\nrounding  |  wrong")
     bars.invert_yaxis()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
