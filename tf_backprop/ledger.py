@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import io
 import os
 import tempfile
@@ -75,6 +76,16 @@ def _as_printed(value: float, published: str) -> float:
 # One function a lesson: it calls the lesson's own functions and yields entries
 
 
+def _run(lesson: ModuleType, **options):
+    """Return the result of a lesson's ``main``, and let go of its figure and of the images that its graph holds."""
+    from matplotlib import pyplot
+
+    result = lesson.main(**options)
+    pyplot.close("all")
+    gc.collect()
+    return result
+
+
 def _scalar(lesson: ModuleType, seeds: int, steps: int, rate: float):
     """Descend from `seeds` starts as one batch; return the trajectories and losses (steps, seeds), and the data."""
     A, x, y, order = zip(*(lesson.prepare(seed, steps) for seed in range(seeds)), strict=True)
@@ -113,7 +124,7 @@ def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
 
 def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     """D5, the derivatives at the kink."""
-    result = load("03_activation_derivatives").main(figures=figures)
+    result = _run(load("03_activation_derivatives"), figures=figures)
     at = {row.quantity: row for row in result.comparison}
     for name, printed in {"sigmoid'(0)": "0.25", "tanh'(0)": "1", "leaky ReLU'(0)": "1", "ReLU'(0)": "1"}.items():
         learned = round(at[name].learned, 6)
@@ -122,13 +133,13 @@ def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
 
 def chain_rule(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     """D5, the product of two derivatives."""
-    result = load("04_chain_rule").main(figures=figures)
+    result = _run(load("04_chain_rule"), figures=figures)
     yield Entry("D5", "04", "dy2/dw1", "2", np.array([result.by_tape["dy2_dw1"]]), result.comparison[-1].expected)
 
 
 def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     """D5, where four descents end."""
-    result = load("05_himmelblau").main(figures=figures)
+    result = _run(load("05_himmelblau"), figures=figures)
     printed = {(4.0, 0.0): ("3.584428", "-1.848126"), (1.0, 0.0): ("3", "2")}
     printed |= {(-4.0, 0.0): ("-3.779310", "-3.283186"), (-2.0, 2.0): ("-2.805118", "3.131313")}
     for start, values in printed.items():
@@ -141,7 +152,7 @@ def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
 
 def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     """D2: published losses and weights; those of momentum and Adam are the document's code, run in TensorFlow 1."""
-    result = load("07_two_layer_network").main(figures=figures)
+    result = _run(load("07_two_layer_network"), figures=figures)
     sgd = {0: "5.13118", 500: "0.429111", 1000: "0.409789", 1500: "0.399923", 2000: "0.394146", 2500: "0.390597"}
     momentum = {0: "5.1311817", 500: "0.3843913", 1000: "0.3835917", 1500: "0.3835619", 2000: "0.3835606"}
     adam = {0: "5.209994", 500: "0.6170257", 1000: "0.3922883", 1500: "0.3864319", 2000: "0.3842536"}
@@ -173,8 +184,7 @@ def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Pat
     given = {"data": "mnist", "mnist_dir": mnist_dir, "figures": figures}
 
     def runs(name, **more):
-        main = load(name).main
-        return [main(seed=seed, **given, **more) for seed in range(mnist_seeds)]
+        return [_run(load(name), seed=seed, **given, **more) for seed in range(mnist_seeds)]
 
     accuracy = np.array([run.test_accuracy for run in runs("08_mnist_softmax")])
     yield Entry("D3", "08", "test accuracy", "0.92", accuracy, None, "it says about 92 %")
@@ -196,8 +206,8 @@ def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Pat
 
 def moons(load: Callable, mnist_seeds: int, figures: Path, **_) -> Iterator[Entry]:
     """D5: one run of the document's code, biases frozen; the document printed no number."""
-    main = load("12_moons_mlp").main
-    runs = [main(train_biases=False, seed=seed, figures=figures) for seed in range(mnist_seeds)]
+    lesson = load("12_moons_mlp")
+    runs = [_run(lesson, train_biases=False, seed=seed, figures=figures) for seed in range(mnist_seeds)]
     name = "at epoch 1000, biases frozen (the document's code, one seed)"
     yield Entry("D5", "12", f"test accuracy {name}", "0.975", np.array([run.accuracy[-1] for run in runs]))
     yield Entry("D5", "12", f"mean squared error {name}", "0.025506", np.array([run.mse[-1] for run in runs]))
@@ -218,13 +228,10 @@ def entries(parts=PARTS, **options) -> Iterator[Entry]:
             loaded[name] = lessons.load(lessons.SCRIPTS / f"{name}.py")
         return loaded[name]
 
-    from matplotlib import pyplot
-
     with tempfile.TemporaryDirectory() as folder:
         for part in parts:
             with contextlib.redirect_stdout(io.StringIO()):
                 made = list(part(load=load, figures=Path(folder), **options))
-            pyplot.close("all")
             yield from made
 
 
