@@ -192,7 +192,7 @@ def print_verdicts(rows: Sequence[Verdict], bar: float) -> list[Row]:
     comparison[-1] = comparison[-1]._replace(expected=len(rows))
     print_comparison(comparison)
     if len(rows) == 1:
-        errors = [[f"dL_d{name}", *pair] for name, pair in rows[0].errors.items()]
+        errors = [[f"dL_d{name}", *(f"{e:.2g}" for e in pair)] for name, pair in rows[0].errors.items()]
         print(table(["gradient", "error: right", "wrong"], errors))
     said = [
         [row.mistake, *(f"{a:.1%}" for a in row.accuracy), *(f"{e:.2g}" for e in row.error)]
