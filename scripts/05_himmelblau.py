@@ -152,7 +152,7 @@ def main(
     finite = {start: path[: report.finite_steps(values[start])] for start, path in paths.items()}
     figure = plotting.save(plot(finite, basins), figures, "05_himmelblau", show)
     for value in values.values():
-        report.require_finite(value)
+        report.require_finite(value[1:])  # after the start
     rows = [
         [step, *(f"{value[step]:.3g}" for value in values.values())] for step in range(0, steps + 1, max(1, steps // 5))
     ]

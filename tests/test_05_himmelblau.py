@@ -109,3 +109,13 @@ def test_one_number_or_three_are_refused(lesson, given, capsys):
 def test_a_negative_start_of_ones_own(lesson, tmp_path):
     result = command.run(lesson.main, ["--start", "-1", "-1", "--figures", str(tmp_path)])
     assert list(result.paths) == [(-1.0, -1.0)]
+
+
+def test_divergence_names_the_step_after_which_f_is_infinite(lesson, tmp_path):
+    point, steps = np.float32([20, 20]), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        while np.isfinite(lesson.f(point)):
+            (step,) = lesson.gradients_by_hand({"points": point[np.newaxis]})["points"].numpy()
+            point, steps = point - np.float32(0.01) * step, steps + 1
+    with pytest.raises(DivergedError, match=f"at step {steps}:"):
+        lesson.main(start=(20.0, 20.0), figures=tmp_path)
