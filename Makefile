@@ -1,29 +1,42 @@
-# Two commands: `make demo` runs every lesson, `make test` runs the tests. Each makes .venv when it is needed.
+# `make demo` runs every lesson, `make test` runs the tests: each makes .venv when it is needed. `make bench` times the
+# lessons beside other ways of doing the same, in an environment of its own; `make bench EXTRAS=bench,torch` adds PyTorch.
 PYTHON ?= python3
+EXTRAS ?= bench
+PARALLEL ?= -n auto --dist loadfile
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench oldest newest clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/python -m tf_backprop
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 
-clean:
-	rm -rf .venv
+bench: .venv-bench/installed-$(EXTRAS)
+	.venv-bench/bin/python -m benchmarks
 
-$(BIN)/python:
+# The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.
+oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest $(PARALLEL)
+
+newest: .venv-newest/installed
+	.venv-newest/bin/python -m pytest $(PARALLEL)
+
+clean:
+	rm -rf .venv .venv-bench .venv-oldest .venv-newest
+
+$(BIN)/python .venv-bench/bin/python .venv-oldest/bin/python .venv-newest/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || { \
 	  echo "make: TensorFlow needs Python 3.10 to 3.13; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(@D)/..
 
 .venv/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing TensorFlow and the rest into .venv (about a minute, once) ..."
@@ -34,3 +47,17 @@ $(BIN)/python:
 	@echo "Installing what '$*' needs into .venv ..."
 	$(PIP) -e ".[$*]"
 	@touch $@ .venv/installed
+
+.venv-bench/installed-%: pyproject.toml constraints.txt | .venv-bench/bin/python
+	@echo "Installing what '$*' needs into .venv-bench ..."
+	.venv-bench/$(PIP:.venv/%=%) -e ".[$*]"
+	@touch $@
+
+.venv-oldest/installed: pyproject.toml | .venv-oldest/bin/python
+	grep -o '"[a-z-]*>=[0-9.]*"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > .venv-oldest/lowest.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-oldest/lowest.txt -e ".[test]"
+	@touch $@
+
+.venv-newest/installed: pyproject.toml | .venv-newest/bin/python
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[test]"
+	@touch $@

@@ -2,8 +2,12 @@ import gzip
 import hashlib
 import io
 import os
+import struct
+import subprocess
+import sys
 import threading
 import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tf_backprop import datasets
@@ -125,6 +129,10 @@ def change(folder, stem, edit):
     path.write_bytes(edit(path.read_bytes()))
 
 
+def wrong_checksum(content):
+    return content[:-8] + bytes([content[-8] ^ 1]) + content[-7:]  # the last eight bytes are checksum and length
+
+
 IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 DAMAGE = {
     "missing file": (lambda f: (f / LABELS).unlink(), f"{LABELS}: missing"),
@@ -151,6 +159,14 @@ DAMAGE = {
         ),
         f"{LABELS}.gz: the gzip file is damaged or cut short",
     ),
+    "bad checksum": (
+        lambda f: (
+            (f / f"{LABELS}.gz").write_bytes(wrong_checksum(gzip.compress((f / LABELS).read_bytes()))),
+            (f / LABELS).unlink(),
+        ),
+        f"{LABELS}.gz: not a whole gzip file (CRC check failed",
+    ),
+    "folder for a file": (lambda f: ((f / LABELS).unlink(), (f / LABELS).mkdir()), f"{LABELS}: Is a directory"),
     "dangling link": (
         lambda f: ((f / LABELS).unlink(), (f / LABELS).symlink_to(f / "nothing")),
         f"{LABELS}: No such file",
@@ -193,7 +209,9 @@ class Planted:
         ({"y_test": None}, "has no array y_test"),
         ({"y_test": np.zeros(10_000)}, "y_test is float64 of 10000"),
         ({"y_test": np.zeros((10_000, 1), np.uint8)}, "y_test is uint8 of 10000x1"),
-        ({"y_test": np.array([Planted()], dtype=object)}, "no readable"),
+        ({"y_test": np.array([Planted()], dtype=object)}, "y_test is object of 1,"),
+        ({"y_test": np.full(10_000, np.nan)}, "y_test is float64 of 10000"),
+        ({"y_test": np.full(10_000, 10, np.uint8)}, "has a label 10"),
         ({"x_test": np.zeros(10**8, np.uint8)}, "x_test is larger than"),
     ],
 )
@@ -203,6 +221,32 @@ def test_wrong_npz(change, message, arrays, tmp_path):
     with pytest.raises(DataError, match=message):
         datasets.images("mnist", path)
     assert hashlib.sha256(path.read_bytes()).digest() == before
+
+
+def test_a_zip_that_lies_about_its_size_is_not_read_to_the_end(arrays, tmp_path):
+    path = npz(tmp_path / "mnist.npz", arrays, x_test=np.zeros(10**8, np.uint8))
+    content = path.read_bytes()
+    # In both headers of the zip: as large as MNIST's, though what follows is larger.
+    content = content.replace(struct.pack("<I", 10**8 + 128), struct.pack("<I", 7_840_128))
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="x_test is uint8 of 100000000,"):
+        datasets.images("mnist", path)
+    assert tracemalloc.get_traced_memory()[1] < 9e7
+    tracemalloc.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to become a user to whom permissions apply")
+def test_an_unreadable_file(folder):
+    (folder / LABELS).chmod(0)
+    code = f"from tf_backprop import datasets; datasets.images('auto', {str(folder)!r})"
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c"]
+    for above in (folder, *list(folder.parents)[:3]):
+        above.chmod(0o755)
+    if subprocess.run([*become, "import tf_backprop.datasets"], capture_output=True).returncode:
+        pytest.skip("the unprivileged user may not read this checkout or its Python")
+    done = subprocess.run([*become, code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.splitlines()[-1].endswith(f"DataError: {folder / LABELS}: Permission denied")
 
 
 def test_no_npz_at_all(tmp_path):
@@ -267,6 +311,8 @@ BAD_ANSWERS = {
     "wrong bytes": send(b"no MNIST"),
     "half": send(b"x" * 1000, announced=11_490_434),
     "403": lambda self: self.send_error(403),
+    "no HTTP": lambda self: self.wfile.write(b"what?\r\n\r\n"),
+    "404": lambda self: self.send_error(404),
     "503": lambda self: self.send_error(503),
     "redirect loop": lambda self: (self.send_response(302), self.send_header("Location", "/"), self.end_headers()),
     "silence": lambda self: time.sleep(3),
@@ -284,6 +330,66 @@ def test_failed_download_falls_back_to_digits(answer, serve, tmp_path, capsys):
     assert not cache.exists() or not list(cache.iterdir())
     with pytest.raises(DataError, match="--mnist-dir"):
         datasets.images("mnist")
+
+
+UNREACHABLE = {
+    "refused": "http://127.0.0.1:9/mnist.npz",
+    "name not found": "http://no-such-host.invalid/mnist.npz",
+    "no address": "http://[::1",
+}
+
+
+@pytest.mark.parametrize("why", UNREACHABLE)
+def test_no_server_at_all(why, serve, monkeypatch, capsys):
+    monkeypatch.setattr(datasets, "MNIST_URL", UNREACHABLE[why])
+    start = time.monotonic()
+    assert datasets.images("auto").name == "digits"
+    assert time.monotonic() - start < 20
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    with pytest.raises(DataError, match="--data digits"):
+        datasets.images("mnist")
+
+
+def test_a_proxy_that_hangs(serve, monkeypatch):
+    serve(lambda self: time.sleep(3))
+    monkeypatch.setenv("http_proxy", datasets.MNIST_URL)
+    monkeypatch.setattr(datasets, "MNIST_URL", "http://example.invalid/mnist.npz")
+    start = time.monotonic()
+    assert datasets.images("auto").name == "digits"
+    assert time.monotonic() - start < 20
+
+
+def test_a_server_that_drips(serve):
+    def drip(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "11490434")
+        self.end_headers()
+        for _ in range(200):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.1)
+
+    serve(drip)
+    start = time.monotonic()
+    assert datasets.images("auto").name == "digits"
+    assert time.monotonic() - start < 10  # though an answer comes all the time
+
+
+def test_two_at_once_with_an_empty_cache_both_end_well(serve, arrays, monkeypatch, tmp_path):
+    body = io.BytesIO()
+    npz(body, arrays)
+    body = body.getvalue()
+    serve(send(body))
+    code = f"""
+from tf_backprop import datasets
+datasets.MNIST_URL, datasets.MNIST_BYTES = {datasets.MNIST_URL!r}, {len(body)}
+datasets.MNIST_SHA256 = {hashlib.sha256(body).hexdigest()!r}
+print(datasets.images("mnist").name)
+"""
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.communicate(timeout=60)[0].splitlines()[-1] == "MNIST"
+    assert [path.name for path in (tmp_path / "cache" / "tf-backprop").iterdir()] == ["mnist.npz"]
 
 
 @pytest.mark.mnist

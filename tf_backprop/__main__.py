@@ -1,55 +1,32 @@
-"""Run the lessons: ``python -m tf_backprop`` all, with ``01 05`` some; with ``readme`` renew the README's tables."""
+"""``python -m tf_backprop`` runs all lessons, with ``01 05`` some; the first word may be a command instead.
+
+``doctor`` looks at the machine; ``readme`` and ``ledger`` renew the README's tables.
+"""
 
 import sys
-import time
-from pathlib import Path
-
-from tf_backprop import command, datasets, lessons, plotting, readme, report, runner
-from tf_backprop.errors import LessonError
-
-import tyro
-
-
-def demo(
-    names: tyro.conf.Positional[tuple[str, ...]] = (),
-    *,
-    list: bool = False,
-    data: datasets.Choice = "auto",
-    mnist_dir: Path | None = None,
-    figures: Path = plotting.FIGURES,
-) -> None:
-    """Run lessons and print learned beside expected beside published.
-
-    Args:
-        names: numbers or names of lessons, like 01 or 05_himmelblau; all without any
-        list: print the lessons with their questions, and run none
-    """
-    chosen = lessons.select(names)
-    if list:
-        print(report.table(["lesson", "question"], [[lesson.name, lesson.question] for lesson in chosen]))
-        return
-    start = time.perf_counter()
-    outcomes = [*runner.run(chosen, {"data": data, "mnist_dir": mnist_dir, "figures": figures})]
-    print(
-        f"\n{runner.summary(outcomes)}\n", *sorted({note for outcome in outcomes for note in outcome.notes}), sep="\n"
-    )
-    failed = [outcome.lesson.name for outcome in outcomes if outcome.error is not None]
-    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} lessons ran well, {time.perf_counter() - start:.0f} s")
-    if failed:
-        raise LessonError(f"{len(failed)} failed: {', '.join(failed)}")
 
 
 def main() -> None:
-    """Take the first word for a command where it is one, and for a lesson otherwise."""
+    """Import no more than the command needs: the doctor must run where nothing else does."""
     word, *rest = sys.argv[1:] or [""]
+    if word == "doctor":
+        from tf_backprop import doctor
+
+        sys.exit(doctor.main(rest))
+    from tf_backprop import command
+
     if word == "readme":
+        from tf_backprop import readme
+
         command.run(readme.renew, rest)
     elif word == "ledger":
         from tf_backprop import ledger  # imports TensorFlow, which --list does not need
 
         command.run(ledger.renew, rest)
     else:
-        command.run(demo)
+        from tf_backprop import demo
+
+        command.run(demo.demo)
 
 
 if __name__ == "__main__":

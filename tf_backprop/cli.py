@@ -1,9 +1,11 @@
 """The command line of a lesson. A lesson imports this before ``tensorflow``, which keeps standard error clean."""
 
+import contextlib
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from tf_backprop.command import run
 from tf_backprop.errors import UsageError
@@ -23,6 +25,7 @@ def import_tensorflow() -> None:
     TensorFlow writes a few lines to file descriptor 2 while it is being imported, before it reads
     ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything.
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
     asked_for = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") < "3"
     if "tensorflow" in sys.modules or asked_for:
         import tensorflow
@@ -34,7 +37,7 @@ def import_tensorflow() -> None:
         import tensorflow
 
         return
-    with tempfile.TemporaryFile() as aside:
+    with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr):
         os.dup2(aside.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
@@ -47,6 +50,36 @@ def import_tensorflow() -> None:
             os.close(stderr)
 
 
+@contextlib.contextmanager
+def _ctrl_c_ends_the_process(stderr: int) -> Iterator[None]:
+    """End the process at once on Ctrl-C: within an import KeyboardInterrupt may become another error, or none."""
+
+    def end(*_) -> None:
+        os.write(stderr, b"error: interrupted\n")
+        os._exit(130)
+
+    try:
+        before = signal.signal(signal.SIGINT, end)
+    except ValueError:  # not the main thread, which alone hears of signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _say_interrupted(kind: type[BaseException], *rest: object) -> None:
+    """Say Ctrl-C in one line, between the import and `run` too."""
+    if not issubclass(kind, KeyboardInterrupt) or hasattr(sys, "ps1"):
+        sys.__excepthook__(kind, *rest)
+        return
+    print("error: interrupted", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(130)
+
+
+sys.excepthook = _say_interrupted
 import_tensorflow()
 
 

@@ -6,8 +6,11 @@ import inspect
 import io
 import itertools
 import os
+import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
 from tf_backprop.errors import LessonError, UsageError
@@ -15,6 +18,9 @@ from tf_backprop.errors import LessonError, UsageError
 import tyro
 
 Result = TypeVar("Result")
+
+#: Seconds that Python has to handle Ctrl-C before the process is ended without it.
+PATIENCE = 2.0
 
 #: The help of the arguments that lessons share; a lesson's own docstring may say more.
 SHARED_HELP = {
@@ -49,7 +55,8 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None) -> Resul
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII only shows ? for a superscript
     try:
-        return parse(main, args)()
+        with _ctrl_c_ends_a_long_call():
+            return parse(main, args)()
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except LessonError as error:
@@ -59,6 +66,37 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None) -> Resul
         sys.exit(1)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+
+
+@contextlib.contextmanager
+def _ctrl_c_ends_a_long_call() -> Iterator[None]:
+    """End the process soon after Ctrl-C, even inside a call that does not return to Python, as a whole training is.
+
+    Python tells of a signal between two of its own instructions only. What it writes to the wake-up file descriptor
+    comes at once: a thread waits there, and gives Python its chance before it ends the process itself.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or os.name != "posix" or "ipykernel" in sys.modules:  # a notebook's kernel outlives a cell
+        yield
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while received := reader.recv(1):
+            if received[0] == signal.SIGINT and not done.wait(PATIENCE):
+                os.write(2, b"error: interrupted\n")
+                os._exit(130)
+
+    done = threading.Event()
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        writer.close()
 
 
 def parse(main: Callable[..., Result], args: Sequence[str] | None = None) -> Callable[[], Result]:

@@ -8,6 +8,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -135,24 +136,41 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
     """
     if data not in ("auto", "mnist", "digits"):
         raise UsageError(f"--data must be auto, mnist or digits, not {data}")
-    found = _digits() if data == "digits" else _find_mnist(data, mnist_dir)
+    found = _digits() if data == "digits" else _mnist_or_digits(data, mnist_dir)
     if batch_size > len(found.train.y):
         raise UsageError(f"--batch-size {batch_size} is more than the {len(found.train.y):,} training images")
     return found
 
 
-def _find_mnist(data: Choice, mnist_dir: Path | str | None) -> Images:
+def find_mnist(mnist_dir: Path | str | None = None) -> tuple[Path, dict[str, np.ndarray]] | None:
+    """Return where MNIST is on this machine, and its arrays of bytes; None when it is not here.
+
+    Raises
+    ------
+    DataError
+        When the named folder, or a cached file, does not hold MNIST.
+    """
     named = mnist_dir if mnist_dir is not None else os.environ.get("MNIST_DIR") or None
     if named is not None:
-        return _mnist(_read_folder(Path(named)), named)
+        return Path(named), _read_folder(Path(named))
     keras = Path(os.environ.get("KERAS_HOME") or _home() / ".keras") / "datasets" / "mnist.npz"
-    own = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "tf-backprop" / "mnist.npz"
-    for cached in (keras, own):
+    for cached in (keras, _own_cache()):
         if cached.is_file():
-            return _mnist(_read_npz(cached), cached)
+            return cached, _read_npz(cached)
+    return None
+
+
+def _own_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "tf-backprop" / "mnist.npz"
+
+
+def _mnist_or_digits(data: Choice, mnist_dir: Path | str | None) -> Images:
+    found = find_mnist(mnist_dir)
+    if found is not None:
+        return _mnist(*found)
     try:
-        _download(own)
-    except OSError as error:  # urllib's errors, time-outs and a cache that cannot be written are all OSError
+        _download(_own_cache())
+    except (OSError, ValueError, HTTPException) as error:  # no server, no HTTP, no sense in a proxy's name, no room
         reason = str(getattr(error, "reason", None) or error)
         if data == "mnist":
             raise DataError(
@@ -160,7 +178,7 @@ def _find_mnist(data: Choice, mnist_dir: Path | str | None) -> Images:
                 "it with --mnist-dir, or use --data digits"
             ) from None
         return _digits(f", for there is no MNIST here and none to be downloaded ({reason})")
-    return _mnist(_read_npz(own), own)
+    return _mnist(_own_cache(), _read_npz(_own_cache()))
 
 
 def _home() -> Path:
@@ -181,7 +199,7 @@ def _digits(because: str = "") -> Images:
     return Images("digits", parts[1], parts[0], parts[2])
 
 
-def _mnist(arrays: dict[str, np.ndarray], source: Path | str) -> Images:
+def _mnist(source: Path, arrays: dict[str, np.ndarray]) -> Images:
     """Convert the bytes once; the three parts are views."""
     scale = np.float32(1 / 255)
     x, x_test = (np.multiply(arrays[k].reshape(-1, _PIXELS), scale, dtype=np.float32) for k in ("x_train", "x_test"))
@@ -198,6 +216,9 @@ _FILES: dict[str, tuple[str, tuple[int, ...]]] = {
     "x_test": ("t10k-images-idx3-ubyte", (_TEST, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", (_TEST,)),
 }
+
+
+_NPY_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _read_folder(folder: Path) -> dict[str, np.ndarray]:
@@ -268,12 +289,13 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
                     raise DataError(f"{path}: has no array {name}")
                 if archive.getinfo(f"{name}.npy").file_size > np.prod(shape) * 8 + 4096:
                     raise DataError(f"{path}: {name} is larger than MNIST's could be")
-                array = file[name]
-                if array.shape != shape or array.dtype != np.uint8:
+                with archive.open(f"{name}.npy") as member:  # its header, before room is made for what it promises
+                    found, _, dtype = _NPY_HEADER[np.lib.format.read_magic(member)](member)
+                if found != shape or dtype != np.uint8:
                     raise DataError(
-                        f"{path}: {name} is {array.dtype} of {_times(array.shape)}, MNIST's is uint8 of {_times(shape)}"
+                        f"{path}: {name} is {dtype} of {_times(found)}, MNIST's is uint8 of {_times(shape)}"
                     )
-                arrays[name] = _checked(array, path)
+                arrays[name] = _checked(file[name], path)
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError) as error:
         raise DataError(f"{path}: no readable .npz file ({error})") from None
     except OSError as error:

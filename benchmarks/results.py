@@ -1,0 +1,224 @@
+"""From what was measured to tables, bars and the figure."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tf_backprop import plotting, readme, report
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "benchmarks" / "results.json"
+
+
+def read(path: Path = FILE) -> dict[str, Any]:
+    """Return the results as ``python -m benchmarks`` wrote them."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def median(way: dict[str, Any]) -> float:
+    """Return the median time of the whole work, NaN where there is none."""
+    return statistics.median(way["total"]) if way["total"] else float("nan")
+
+
+def ratio(results: dict[str, Any], work: str, way: str, to: str) -> float:
+    """Return the time of `way` divided by that of `to`, tracing and compiling included."""
+    by_name = {timed["way"]: timed for timed in results[work]}
+    return median(by_name[way]) / median(by_name[to])
+
+
+def pass_ratio(results: dict[str, Any], work: str, way: str, to: str) -> float:
+    """Return the time of one pass of `way`, once all is compiled, divided by that of `to`."""
+    by_name = {timed["way"]: timed for timed in results[work]}
+    return by_name[way]["a_pass"] / by_name[to]["a_pass"]
+
+
+class Bar(NamedTuple):
+    """What must hold: a ratio, and the least or the most that it may be."""
+
+    what: str
+    value: float
+    limit: float
+    at_least: bool
+
+    @property
+    def holds(self) -> bool | None:
+        """Tell whether it holds; None where it could not be measured."""
+        if np.isnan(self.value):
+            return None
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+#: The lesson whose time stands for 09, 10 and 11, which differ in the gradient alone.
+OURS, MOONS = "lesson 11", "lesson 12"
+
+
+def bars(results: dict[str, Any]) -> list[Bar]:
+    """Return every bar with what was measured."""
+    found = []
+    for way, least in (("TensorFlow 1 session", 2), ("Keras fit", 6), ("eager", 6), ("PyTorch", 1)):
+        found.append(Bar(f"softmax: {way} / {OURS}", ratio(results, "softmax", way, OURS), least, True))
+    found.append(Bar(f"softmax: {OURS} / NumPy", ratio(results, "softmax", OURS, "NumPy"), 1.5, False))
+    for way, most in (("NumPy", 1.3), ("JAX scan", 1.5)):
+        found.append(Bar(f"softmax, an epoch: {OURS} / {way}", pass_ratio(results, "softmax", OURS, way), most, False))
+    found.append(Bar(f"moons: NumPy / {MOONS}", ratio(results, "moons", "NumPy", MOONS), 10, True))
+    found.append(Bar(f"moons: {MOONS} / JAX scan", ratio(results, "moons", MOONS, "JAX scan"), 2.5, False))
+    for number in ("02", "05", "07"):
+        way = f"{number}, the document's way"
+        found.append(Bar(f"small: {way} / lesson {number}", ratio(results, "small", way, f"lesson {number}"), 1, True))
+    bare = results["processes"][0]
+    for process in results["processes"][1:]:
+        number = process["name"][:2]
+        most = 1.8 if number in ("03", "05", "06") else 1.35 if number <= "07" else 2.5 if number <= "11" else None
+        if most is not None:
+            value = statistics.median(process["seconds"]) / statistics.median(bare["seconds"])
+            found.append(Bar(f"process: {process['name']} / import tensorflow", value, most, False))
+        if "08" <= number <= "11":
+            more = max(process["megabytes"]) - min(bare["megabytes"])
+            found.append(Bar(f"megabytes: {process['name']} above import tensorflow", more, 600, False))
+    return found
+
+
+def way_table(timed: list[dict[str, Any]], steps: int, tablefmt: str = "simple") -> str:
+    """Return one row a way: its time as a ratio to the first one's, seconds, what is paid once, microseconds a step."""
+    ours = median(timed[0])
+    rows = []
+    for way in timed:
+        if not way["total"]:
+            rows.append([way["way"], way["note"], "", "", "", ""])
+            continue
+        marked = f" (from {way['extrapolated_from']} passes)" if way["extrapolated_from"] else ""
+        spread = f"{min(way['total']):.2f} to {max(way['total']):.2f}{marked}"
+        times = f"{median(way) / ours:.2f}", f"{median(way):.2f}", spread, f"{way['once']:.2f}"
+        rows.append([way["way"], *times, f"{way['a_pass'] / steps * 1e6:.0f}"])
+    headers = ["way", "ratio", "seconds", "smallest to largest", "paid once, s", "µs a step"]
+    return report.table(headers, rows, tablefmt)
+
+
+def small_table(timed: list[dict[str, Any]], tablefmt: str = "simple") -> str:
+    """Return one row a small lesson: its training beside the document's way."""
+    by_name, rows = {way["way"]: way for way in timed}, []
+    for name in [way["way"] for way in timed if way["way"].startswith("lesson")]:
+        ours, theirs = median(by_name[name]), median(by_name[f"{name.removeprefix('lesson ')}, the document's way"])
+        rows.append([name, f"{ours:.2f}", f"{theirs:.2f}", f"{theirs / ours:.2f}"])
+    return report.table(["lesson", "ours, s", "the document's way, s", "ratio"], rows, tablefmt)
+
+
+def process_table(processes: list[dict[str, Any]], tablefmt: str = "simple") -> str:
+    """Return one row a lesson: wall time and peak memory of its process beside the bare import's."""
+    bare, rows = processes[0], []
+    for process in processes:
+        seconds = statistics.median(process["seconds"])
+        ratio = seconds / statistics.median(bare["seconds"])
+        more = max(process["megabytes"]) - min(bare["megabytes"])
+        rows.append(
+            [process["name"], f"{seconds:.1f}", f"{ratio:.2f}", f"{max(process['megabytes']):.0f}", f"{more:+.0f}"]
+        )
+    headers = ["process", "seconds", "ratio", "peak memory, MB", "above the import"]
+    return report.table(headers, rows, tablefmt)
+
+
+def slope(xs: list[float], ys: list[float]) -> float:
+    """Return the exponent of the power law through the last half of the points, by least squares on log axes."""
+    half = len(xs) // 2
+    return float(np.polyfit(np.log(xs[half:]), np.log(ys[half:]), 1)[0])
+
+
+def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") -> str:
+    """Return one row a way: microseconds a step at each size, and the fitted slope at the large end."""
+    xs = next(iter(curves.values()))["x"]
+    rows = [
+        [name, *(f"{y:.3g}" for y in curve["y"]), f"{slope(curve['x'], curve['y']):.2f}"]
+        for name, curve in curves.items()
+    ]
+    return report.table(["way", *(f"{x:,}" for x in xs), "slope"], rows, tablefmt)
+
+
+def bar_table(found: list[Bar], tablefmt: str = "simple") -> str:
+    """Return one row a bar: what, measured, limit, and whether it holds."""
+    said = {True: "holds", False: "FAILS", None: "not measured"}
+    rows = [
+        [bar.what, f"{bar.value:.3g}", f"{'at least' if bar.at_least else 'at most'} {bar.limit:g}", said[bar.holds]]
+        for bar in found
+    ]
+    return report.table(["bar", "measured", "must be", ""], rows, tablefmt)
+
+
+def plot(results: dict[str, Any]):
+    """Draw the ways of training softmax regression and the moons network, and how their times grow."""
+    figure, axes = plotting.subplots(2, 2, size=(13, 10))
+    works = (("softmax", "softmax regression on MNIST, ten epochs"), ("moons", "the moons network, 1,000 epochs"))
+    for ax, (work, title) in zip(axes[0], works, strict=True):
+        measured = [way for way in results[work] if way["total"]][::-1]
+        ours = median(results[work][0])
+        totals = np.array([median(way) for way in measured]) / ours
+        once = np.minimum(np.array([way["once"] for way in measured]) / ours, totals)
+        lesson = [plotting.COLOURS[2] if way["way"].startswith("lesson") else plotting.COLOURS[0] for way in measured]
+        ax.barh(range(len(measured)), totals, color=lesson)
+        ax.plot(once, range(len(measured)), "k|", markersize=12, markeredgewidth=2, label="of it paid once, to compile")
+        names = [way["way"] + (" *" if way["extrapolated_from"] else "") for way in measured]
+        ax.set(
+            yticks=range(len(measured)),
+            yticklabels=names,
+            xscale="log",
+            title=title + (", * extrapolated" if any(way["extrapolated_from"] for way in measured) else ""),
+        )
+        ax.set_xlabel(f"time, as a ratio to {results[work][0]['way']}'s")
+        for y, total in enumerate(totals):
+            ax.text(total * 1.05, y, f"{total:.2g}" if total < 100 else f"{total:.0f}", va="center", fontsize="small")
+        ax.set_xlim(0.02, totals.max() * 3)
+        ax.axvline(1, color="grey", linewidth=1)
+        ax.legend(loc="upper right")
+    labels = {"batch": "images a batch", "steps": "steps"}
+    for ax, (kind, y) in zip(
+        axes[1], (("batch", "µs a step, compiled"), ("steps", "seconds in all, compiling included")), strict=True
+    ):
+        for i, (name, curve) in enumerate(results["growth"][kind].items()):
+            ax.plot(curve["x"], curve["y"], "os^vDPX"[i % 7] + "-", label=name, markersize=5)
+        ax.set(xscale="log", yscale="log", xlabel=labels[kind], ylabel=y)
+        ax.legend()
+    axes[1][0].set_title("flat: overhead a step; rising: arithmetic")
+    axes[1][1].set_title("flat: what is paid once; rising: the steps")
+    return figure
+
+
+def headlines(results: dict[str, Any]) -> str:
+    """Return the four ratios of the README."""
+    tf1, keras = (ratio(results, "softmax", way, OURS) for way in ("TensorFlow 1 session", "Keras fit"))
+    numpy, moons = ratio(results, "softmax", OURS, "NumPy"), ratio(results, "moons", "NumPy", MOONS)
+    what = "softmax regression on MNIST, ten epochs, compiling included"
+    rows = [
+        [what, "a session of TensorFlow 1 takes", f"{tf1:.1f} times as long as our lesson"],
+        [what, "Keras's fit takes", f"{keras:.1f} times as long as our lesson"],
+        [what, "our lesson takes", f"{numpy:.1f} times as long as NumPy"],
+        [
+            "the moons network, 1,000 epochs, one sample a step",
+            "NumPy takes",
+            f"{moons:.0f} times as long as our lesson",
+        ],
+    ]
+    return report.table(["work", "way", "ratio"], rows, "github")
+
+
+def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
+    """Return all the tables, each between two lines that name it, as reStructuredText comments do."""
+    machine = ", ".join(f"{name} {value or 'not installed'}" for name, value in results["machine"].items())
+    contents = {
+        "machine": f"{machine}; {results['images']}.",
+        "softmax": way_table(results["softmax"], 550, tablefmt),
+        "moons": way_table(results["moons"], 1400, tablefmt),
+        "small": small_table(results["small"], tablefmt),
+        "processes": process_table(results["processes"], tablefmt),
+        **{kind: growth_table(curves, tablefmt) for kind, curves in results["growth"].items()},
+        "bars": bar_table(bars(results), tablefmt),
+    }
+    return "\n\n".join(f".. begin {name}\n\n{content}\n\n.. end {name}" for name, content in contents.items())
+
+
+def renew(results: dict[str, Any]) -> None:
+    """Write the tables of the page, the figure and the README's ratios."""
+    (ROOT / "docs" / "speed_tables.txt").write_text(tables(results, "rst") + "\n", encoding="utf-8")
+    plotting.save(plot(results), ROOT / "figures", "speed")
+    readme.replace({"speed": headlines(results)})

@@ -1,0 +1,49 @@
+"""What is to be trained, as data that travel to a worker process; the big arrays are made there, once."""
+
+import functools
+from typing import NamedTuple
+
+from tf_backprop import datasets
+
+import numpy as np
+
+CLASSES = 10
+
+
+class Softmax(NamedTuple):
+    """Softmax regression of lessons 09 to 11."""
+
+    mnist_dir: str | None  # None: synthetic images
+    rows: int = 55_000
+    pixels: int = 784
+    batch_size: int = 100
+    learning_rate: float = 0.01
+    seed: int = 0
+
+    @property
+    def images(self) -> datasets.Labelled:
+        """Return x (rows, pixels) float32 and y (rows,) int32."""
+        return _images(self.mnist_dir, self.rows, self.pixels)
+
+    def batches(self, epochs: int) -> list[np.ndarray]:
+        """Return the indices (steps, batch_size) of each epoch's batches, in the order that the lessons take them."""
+        rng, fitting = np.random.default_rng(self.seed), self.rows // self.batch_size * self.batch_size
+        return [rng.permutation(self.rows)[:fitting].reshape(-1, self.batch_size) for _ in range(epochs)]
+
+
+class Moons(NamedTuple):
+    """The network of lesson 12, one sample a step."""
+
+    X: np.ndarray  # (n, 2)
+    Y: np.ndarray  # (n, 2)
+    parameters: dict[str, np.ndarray]  # W1 (2, 25), b1 (25,), ... W4 (25, 2), b4 (2,)
+    learning_rate: float = 0.01
+
+
+@functools.lru_cache(maxsize=1)
+def _images(mnist_dir: str | None, rows: int, pixels: int) -> datasets.Labelled:
+    if mnist_dir is not None:
+        return datasets.images("mnist", mnist_dir or None).train
+    rng = np.random.default_rng(0)
+    x = rng.random((rows, pixels), dtype=np.float32)
+    return datasets.Labelled(x, (x @ rng.normal(size=(pixels, CLASSES))).argmax(axis=1).astype(np.int32))

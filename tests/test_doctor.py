@@ -1,0 +1,88 @@
+import os
+import subprocess
+import sys
+import venv
+
+from tf_backprop import doctor, lessons
+
+import pytest
+
+ROOT = lessons.SCRIPTS.parent
+
+
+def run(*arguments, hide=(), tmp_path, **environment):
+    """Run the doctor where some packages cannot be imported."""
+    for name in hide:
+        (tmp_path / "hidden" / name).mkdir(parents=True)
+        (tmp_path / "hidden" / name / "__init__.py").write_text(f"raise ImportError('{name} is broken here')\n")
+    path = os.pathsep.join([str(tmp_path / "hidden"), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, "-m", "tf_backprop", "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": path} | environment,
+    )
+
+
+def test_a_machine_on_which_every_lesson_runs(tmp_path):
+    done = run(tmp_path=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, last = done.stdout.splitlines()
+    assert last == "every lesson should run"
+    assert all(line.startswith(("ok ", "note ")) for line in lines)
+    for what in ("Python", "tensorflow", "numpy", "import tensorflow", "MNIST", "Matplotlib", "figures", "free disk"):
+        assert sum(line[8:].startswith(f"{what}: ") for line in lines) == 1
+
+
+@pytest.mark.parametrize("broken", [["tensorflow"], ["numpy"], ["matplotlib", "tyro", "rich"]])
+def test_it_runs_and_says_so_where_a_package_is_broken(broken, tmp_path):
+    done = run(hide=broken, tmp_path=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert any(f"{broken[0]} is broken here" in line for line in problems)
+    assert all("; " in line for line in problems), "each says what to do"
+
+
+def test_where_nothing_is_installed(tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    bare = [tmp_path / "bare" / "bin" / "python", "-m", "tf_backprop", "doctor"]
+    done = subprocess.run(bare, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "PROBLEM import tensorflow: ModuleNotFoundError: No module named 'tensorflow'" in done.stdout
+
+
+def test_a_named_folder_without_mnist_is_a_problem(tmp_path):
+    done = run(tmp_path=tmp_path, MNIST_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"PROBLEM MNIST: {tmp_path}" in done.stdout
+
+
+@pytest.mark.mnist
+def test_the_real_mnist_is_known_by_its_checksum():
+    assert doctor.mnist().advice == ""
+
+
+def test_an_argument_is_refused_in_one_line(tmp_path):
+    done = run("--fix", tmp_path=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: doctor takes no arguments, not --fix\n"
+
+
+def test_versions_too_old_and_missing(monkeypatch):
+    monkeypatch.setattr(
+        doctor.metadata, "requires", lambda _: ["numpy>=99", "no-such-package>=1", "x>=1; extra == 'dev'"]
+    )
+    missing, old = doctor.packages()
+    assert (missing.found, old.what) == ("not installed", "numpy")
+    assert "pip install 'numpy>=99'" in old.advice
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 14, 0))
+    assert doctor.python().advice
+
+
+def test_an_unwritable_figures_folder_and_a_full_disk(monkeypatch, tmp_path):
+    (tmp_path / "figures").write_text("a file")
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert "--figures" in doctor.figures().advice
+    monkeypatch.setattr(doctor, "DISK", 1e12)
+    assert "make room" in doctor.disk().advice

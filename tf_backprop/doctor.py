@@ -1,0 +1,172 @@
+"""``python -m tf_backprop doctor``: what this machine has for the lessons, a line each, and what to do about a lack.
+
+Imports nothing but the standard library on its own account, for what it looks for may not be there.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+#: SHA-256 of MNIST's bytes, headers aside: training images and labels, test images and labels.
+MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Megabytes that the figures, and a download of MNIST, need.
+DISK = 100
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    what: str
+    found: str
+    advice: str = ""  # what to do; empty where all is well
+    fatal: bool = True  # whether a lesson would fail
+
+    def line(self) -> str:
+        """Return the finding as one line."""
+        state = "ok     " if not self.advice else "PROBLEM" if self.fatal else "note   "
+        return f"{state} {self.what}: {self.found}" + (f"; {self.advice}" if self.advice else "")
+
+
+def python() -> Finding:
+    """Compare the Python version with the supported range."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    supported = (3, 10) <= sys.version_info[:2] < (3, 14)
+    return Finding(
+        "Python", version, "" if supported else "use Python 3.10 to 3.13, for instance: make PYTHON=python3.12"
+    )
+
+
+def packages() -> Iterator[Finding]:
+    """Compare each package that the lessons need with the oldest version that will do."""
+    try:
+        requirements = [r for r in metadata.requires("tf-backprop") or [] if "extra ==" not in r]
+    except metadata.PackageNotFoundError:
+        yield Finding("tf-backprop", "not installed", f"run: {sys.executable} -m pip install -e {ROOT}")
+        return
+    for requirement in sorted(requirements):
+        name, oldest = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()
+        advice = f"run: {sys.executable} -m pip install '{requirement}'"
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", advice)
+            continue
+        yield Finding(name, f"{version} (from {oldest} on)", "" if _numbers(version) >= _numbers(oldest) else advice)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)[:3]]
+
+
+def tensorflow() -> Finding:
+    """Import TensorFlow in a process of its own, which may crash, and ask for its devices and threads."""
+    code = (
+        "import tensorflow as tf; c = tf.config; t = c.threading; print(', '.join(d.device_type for d in "
+        "c.list_logical_devices()), t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())"
+    )
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("import tensorflow", "did not end in two minutes", "install it again: make clean demo")
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
+        return Finding("import tensorflow", lines[-1], "install it again: make clean demo")
+    *devices, intra, inter = done.stdout.split()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = [f"{n} {kind}" for n, kind in ((intra, "in an operation"), (inter, "between operations")) if n != "0"]
+    said = ", ".join(threads) or "as many threads as cores"
+    return Finding("import tensorflow", f"works; devices {' '.join(devices)}; {cores} cores, {said}")
+
+
+def mnist() -> Finding:
+    """Tell where MNIST is, and whether it is the known one; without it the lessons run on the small digits."""
+    import hashlib
+
+    from tf_backprop import datasets
+    from tf_backprop.errors import DataError
+
+    try:
+        found = datasets.find_mnist()
+    except DataError as error:
+        return Finding("MNIST", str(error), "mend or unset it, or use --data digits")
+    if found is None:
+        advice = "the lessons that want it download it, or run on the small digits"
+        return Finding("MNIST", "not on this machine", advice, fatal=False)
+    place, arrays = found
+    digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in ("x_train", "y_train", "x_test", "y_test")))
+    known = digest.hexdigest() == MNIST_SHA256
+    return Finding("MNIST", str(place), "" if known else "readable, but not the MNIST that we know", fatal=False)
+
+
+def matplotlib() -> Finding:
+    """Tell which backend draws the figures."""
+    from matplotlib import pyplot
+
+    backend = pyplot.get_backend()
+    pyplot.figure()
+    pyplot.close()
+    return Finding("Matplotlib", f"backend {backend}")
+
+
+def figures() -> Finding:
+    """Write a file where the figures go."""
+    folder = ROOT / "figures"
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Finding("figures", f"{folder}: {error.strerror}", "name another folder with --figures")
+    return Finding("figures", f"{folder} can be written")
+
+
+def disk() -> Finding:
+    """Tell how much room there is."""
+    free = shutil.disk_usage(ROOT).free / 1e6
+    return Finding("free disk", f"{free:,.0f} MB", "" if free > DISK else f"make room: a run needs {DISK} MB at most")
+
+
+def findings() -> Iterator[Finding]:
+    """Yield what was looked at; what cannot be looked at is a finding too."""
+    yield python()
+    yield from packages()
+    for look in (tensorflow, mnist, matplotlib, figures, disk):
+        yield _guarded(look)
+
+
+def _guarded(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as error:  # a broken installation can fail in any way
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return Finding(look.__name__, said, "install the packages again: make clean demo")
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Print one line a finding; return 1 if a lesson would fail, and 2 when there are arguments: it takes none."""
+    if arguments:
+        asked = arguments[0] in ("-h", "--help")
+        print(
+            __doc__ if asked else f"error: doctor takes no arguments, not {arguments[0]}",
+            file=sys.stdout if asked else sys.stderr,
+        )
+        return 0 if asked else 2
+    failing = 0
+    for finding in findings():
+        print(finding.line(), flush=True)
+        failing += bool(finding.advice) and finding.fatal
+    print(f"{failing} to mend" if failing else "every lesson should run")
+    return int(failing > 0)
