@@ -1,0 +1,473 @@
+"""Worker processes of a lesson: started, watched, heard, ended. What they compute and exchange is the lesson's.
+
+A worker is the lesson's own file, started with ``TF_CONFIG`` in its environment, as a cluster's scheduler would. `launch`
+starts all of them on this machine; `join` makes a process a member of the cluster that ``TF_CONFIG`` names.
+"""
+
+import contextlib
+import inspect
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import connection
+from typing import NamedTuple, TypeVar
+
+from tf_backprop.errors import LessonError, UsageError, WorkerError
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+Result = TypeVar("Result", bound=tuple)
+
+#: The most workers that one machine is asked for.
+MOST = 64
+
+#: Seconds between two signs of life of a worker, and without one until it counts as frozen.
+BEAT, SILENCE = 0.5, 8.0
+
+#: Steps between two looks at the clock.
+_STEPS = 5
+
+#: Seconds in which a worker that lost the others waits for the cause to be found.
+GRACE = 5.0
+
+#: The environment variable with the file descriptor through which a worker speaks to its launcher.
+_LAUNCHER = "TF_BACKPROP_LAUNCHER"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# In a worker
+
+
+class Place(NamedTuple):
+    """A process's place among the workers."""
+
+    strategy: object  # the tf.distribute.Strategy
+    rank: int  # 0 is the chief, which writes the figure and the checkpoints
+    workers: int
+
+
+class _Launcher:
+    """What a worker knows of its launcher; without one, all that is said goes nowhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._channel = connection.Connection(int(os.environ[_LAUNCHER])) if _LAUNCHER in os.environ else None
+        if self:
+            threading.Thread(target=self._vanish_with_it, daemon=True).start()
+            threading.Thread(target=self._beat, daemon=True).start()
+
+    def __bool__(self) -> bool:
+        return self._channel is not None
+
+    def say(self, *message: object) -> None:
+        if self:
+            with self._lock:
+                self._channel.send(message)
+
+    def _vanish_with_it(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.recv()  # it never says anything: this returns when it is gone, however it went
+        os._exit(1)
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.say("beat")
+                time.sleep(BEAT)
+
+
+_launcher: _Launcher | None = None
+
+
+def to_be_started(workers: int, batch_size: int, mistake: object = None) -> bool:
+    """Return whether workers are to be started: there are several, and this is not one of those that ``TF_CONFIG`` names.
+
+    Raises
+    ------
+    UsageError
+        When the batch cannot be cut into slices of one size, or is too small for a mistake to show.
+    """
+    in_cluster = bool(os.environ.get("TF_CONFIG"))
+    workers = len(_cluster()[0]) if in_cluster else workers
+    if not 1 <= workers <= MOST:
+        raise UsageError(f"--workers must be a whole number from 1 to {MOST}, not {workers}")
+    if batch_size % workers:
+        reason = "of equal slices alone is the mean of the means the mean"
+        raise UsageError(f"--batch-size must be a multiple of the {workers} workers, not {batch_size}: {reason}")
+    if mistake and not 1 < workers <= batch_size // 2:
+        raise UsageError("--mistake takes --workers 2 or more, and a --batch-size of at least two images for each")
+    return workers > 1 and not in_cluster
+
+
+@contextlib.contextmanager
+def join(start_timeout: float) -> Iterator[Place]:
+    """Join the cluster that ``TF_CONFIG`` names, before any TensorFlow operation; without it, be the only worker.
+
+    Parameters
+    ----------
+    start_timeout
+        Seconds to wait for the other workers. TensorFlow alone would wait for an hour, without a word.
+
+    Raises
+    ------
+    UsageError
+        When ``TF_CONFIG`` is not what TensorFlow reads.
+    WorkerError
+        Here when the workers do not find one another, from the ``with`` block when one of them is lost.
+    """
+    import tensorflow as tf
+
+    global _launcher
+    if not os.environ.get("TF_CONFIG"):
+        yield alone()
+        return
+    addresses, rank = _cluster()
+    if _launcher is None:
+        _launcher = _Launcher()
+    _never_by_proxy(addresses)
+    try:
+        with _at_most(start_timeout, addresses, rank):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which TensorFlow has made do nothing
+        _launcher.say("joined")
+        yield Place(strategy, rank, len(addresses))
+    except LessonError as error:
+        _launcher.say("failed", error)
+        raise
+    except tf.errors.OpError as error:
+        said = str(error).strip().partition("\n")[0]
+        if "Could not start gRPC server" in said:
+            failure = WorkerError(f"worker {rank} cannot listen at {addresses[rank]}: is the port in use?")
+            _launcher.say("failed", failure)
+        else:
+            failure = WorkerError(f"worker {rank} lost another one: {said[:200]}")
+            _launcher.say("lost", failure)
+        raise failure from None
+
+
+def _cluster() -> tuple[list[str], int]:
+    """Return the addresses of all workers and this one's rank, as ``TF_CONFIG`` has them."""
+    try:
+        config = json.loads(os.environ["TF_CONFIG"])
+        addresses, task = config["cluster"]["worker"], config["task"]
+        rank = int(task["index"])
+        if task["type"] != "worker" or not 0 <= rank < len(addresses):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        form = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+        raise UsageError(f"TF_CONFIG must be of the form {form}") from None
+    return addresses, rank
+
+
+def _never_by_proxy(addresses: Sequence[str]) -> None:
+    """Name the workers' hosts where gRPC looks: through a proxy they would wait for one another in vain."""
+    hosts = [address.rpartition(":")[0] for address in addresses]
+    others = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
+    os.environ["no_grpc_proxy"] = ",".join(dict.fromkeys([*hosts, *filter(None, others.split(","))]))
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float, addresses: Sequence[str], rank: int) -> Iterator[None]:
+    """End the process when the workers have not met in time; a launcher, which knows more, does so by itself."""
+
+    def give_up() -> None:
+        missing = [f"worker {i} ({a})" for i, a in enumerate(addresses) if i != rank and not _answers(a)]
+        who = f"{' and '.join(missing)} did not answer" if missing else "not all workers came together"
+        os.write(2, f"error: worker {rank} waited {seconds:g} s: {who}\n".encode())
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    if not _launcher:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def alone() -> Place:
+    """Return the place of a worker without others; what is made for it takes the same code."""
+    import tensorflow as tf
+
+    return Place(tf.distribute.get_strategy(), 0, 1)
+
+
+def progress(done: int, total: int) -> None:
+    """Tell the launcher, where there is one, how many of the steps are done."""
+    if _launcher:
+        _launcher.say("steps", done, total)
+
+
+def report(result: Result) -> Result:
+    """Give `result` to the launcher, where there is one, and return it."""
+    if _launcher:
+        sys.stdout.flush()
+        _launcher.say("result", tuple(result))
+    return result
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# In the launcher
+
+
+class _Worker:
+    """One started process, and all that has been heard of it."""
+
+    def __init__(self, command: Sequence[str], rank: int, addresses: Sequence[str]) -> None:
+        self.rank = rank
+        self.joined = False
+        self.heard = math.inf  # when it gave its last sign of life; its import may take any time
+        self.steps = self.total = 0
+        self.failure: LessonError | None = None
+        self.lost: WorkerError | None = None
+        self.lost_at = math.inf
+        self.result: tuple | None = None
+        self.channel, theirs = connection.Pipe()
+        self._line = b""
+        self._said = tempfile.TemporaryFile()  # its standard error
+        task = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
+        own = {"TF_CONFIG": json.dumps(task), "TF_GRPC_REUSE_PORT": "1", _LAUNCHER: str(theirs.fileno())}
+        with theirs:
+            self.process = subprocess.Popen(
+                command,
+                env=os.environ | own | {"PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is for the launcher, which ends them
+            )
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def hear(self) -> bool:
+        """Take in what has come through the channel and return whether there was progress."""
+        before = self.joined, self.steps, self.result is None
+        try:
+            while self.channel.poll():
+                kind, *rest = self.channel.recv()
+                self.heard = time.monotonic()
+                if kind == "joined":
+                    self.joined = True
+                elif kind == "steps":
+                    self.steps, self.total = rest
+                elif kind == "failed":
+                    (self.failure,) = rest
+                elif kind == "lost":
+                    (self.lost,), self.lost_at = rest, self.heard
+                elif kind == "result":
+                    (self.result,) = rest
+        except (EOFError, OSError):
+            self.heard = math.inf  # it has ended, which its status tells
+        return before != (self.joined, self.steps, self.result is None)
+
+    def printed(self) -> bytes:
+        """Return the whole lines that it has printed since the last call."""
+        self._line += self.process.stdout.read() or b""
+        lines, newline, self._line = self._line.rpartition(b"\n")
+        return lines + newline
+
+    def last_words(self) -> str:
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        return lines[-1].removeprefix("error: ")
+
+    def end(self) -> None:
+        self.process.kill()  # TensorFlow ignores SIGTERM, and a stopped process everything but this
+        self.process.wait()
+        for file in (self.channel, self._said, self.process.stdout):
+            file.close()
+
+
+def launch(main: Callable[..., Result], arguments: Mapping[str, object], count: int, start_timeout: float) -> tuple:
+    """Run a lesson's file in `count` processes on this machine and return the fields of the first one's result.
+
+    What they print is printed here, and a bar shows their progress on a terminal. However this ends, none of the
+    processes is left, and when this process is killed they end by themselves.
+
+    Parameters
+    ----------
+    main
+        The lesson, in a file that calls it with its command line.
+    arguments
+        The arguments of `main` by name, from which the command line is made; None stands for a default.
+    start_timeout
+        Seconds until all workers must have met, and the longest time without progress after that.
+
+    Raises
+    ------
+    LessonError
+        When a worker fails; the error is of the kind that the worker met, and names the worker.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise WorkerError("several workers take Linux or macOS: run this with --workers 1")
+    command = [sys.executable, _script(main), *_options(arguments)]
+    team: list[_Worker] = []
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(_held_port()) for _ in range(count)]
+        addresses = ["{}:{}".format(*port.getsockname()) for port in held]
+        stack.callback(lambda: [worker.end() for worker in team])
+        for rank in range(count):
+            team.append(_Worker(command, rank, addresses))
+        return _watch(team, start_timeout, math.inf if arguments.get("show") else start_timeout)
+
+
+def _script(main: Callable) -> str:
+    file = inspect.getsourcefile(main)
+    if file is None or not os.path.exists(file) or "ipykernel" in sys.modules:
+        raise WorkerError("a notebook's cells are no file that workers could run: take --workers 1, or the script")
+    return os.path.abspath(file)
+
+
+def _options(arguments: Mapping[str, object]) -> list[str]:
+    named = {"--" + name.replace("_", "-"): value for name, value in arguments.items() if value not in (None, False)}
+    return [name if value is True else f"{name}={value}" for name, value in named.items()]
+
+
+def _held_port() -> socket.socket:
+    """Return a socket bound to a free port of this machine: nobody else gets it until TensorFlow listens there too."""
+    port = socket.socket()
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    port.bind(("127.0.0.1", 0))
+    return port
+
+
+def _watch(team: Sequence[_Worker], start_timeout: float, patience: float) -> tuple:
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"starting {len(team)} workers", total=None)
+        start = moved = time.monotonic()
+        while any(worker.result is None for worker in team):
+            channels = [worker.channel for worker in team if worker.process.poll() is None]
+            connection.wait([*channels, *(worker.process.stdout for worker in team)], timeout=0.1)
+            if any([worker.hear() for worker in team]):
+                moved = time.monotonic()
+                slowest = min(team, key=lambda worker: worker.steps)
+                bar.update(task, description="training", completed=slowest.steps, total=slowest.total or None)
+            _relay(team)
+            _require_well(team)
+            now = time.monotonic()
+            absent = [str(worker.rank) for worker in team if not worker.joined]
+            if absent and now - start > start_timeout:
+                raise WorkerError(f"worker {' and '.join(absent)} had not joined the others after {start_timeout:g} s")
+            if not absent and now - moved > patience:
+                slowest = min(team, key=lambda worker: worker.steps)
+                raise WorkerError(f"worker {slowest.rank} has made no step for {patience:g} s")
+        _relay(team)
+    return team[0].result
+
+
+def _relay(team: Sequence[_Worker]) -> None:
+    for worker in team:
+        if text := worker.printed():
+            sys.stdout.write(text.decode(errors="replace"))
+
+
+def _require_well(team: Sequence[_Worker]) -> None:
+    """Raise the error of the worker that is the cause: the others only lost it."""
+    now = time.monotonic()
+    for worker in team:
+        status = worker.process.poll()
+        if status is not None and status < 0:
+            raise WorkerError(f"worker {worker.rank} was killed by {signal.Signals(-status).name}")
+    for worker in team:
+        if worker.failure is not None:
+            raise type(worker.failure)(f"worker {worker.rank}: {worker.failure}")
+        if worker.process.returncode is not None and worker.result is None and worker.lost is None:
+            raise WorkerError(f"worker {worker.rank} failed: {worker.last_words()}")
+    for worker in team:
+        if worker.result is None and now - worker.heard > SILENCE:
+            raise WorkerError(f"worker {worker.rank} has given no sign of life for {SILENCE:g} s")
+    for worker in team:
+        if now - worker.lost_at > GRACE and all(now - other.heard < 2 * BEAT + 1 for other in team):
+            raise worker.lost
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# How long it takes
+
+
+def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 5) -> np.ndarray:
+    """Return the time (sizes,) of a step by batch size: the best of some calls ``steps(batches)`` of some steps each."""
+    rng = np.random.default_rng(0)  # the same batches in all workers, which call this together
+    return _best(steps, [rng.integers(images, size=(_STEPS, size)) for size in sizes], repeats)
+
+
+def exchange_milliseconds(place: Place, P: int, repeats: int = 5) -> np.ndarray:
+    """Return the time (2,) of an all-reduce of P and of 100 P numbers and nothing else; all workers call this together."""
+    import tensorflow as tf
+
+    def mean(value):
+        return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(value))  # the copy is on the device
+
+    @tf.function
+    def exchanges(values):
+        total = 0.0
+        for i in tf.range(len(values)):
+            total += place.strategy.run(mean, args=(values[i],))[0]
+        return total
+
+    return _best(exchanges, [np.ones((_STEPS, numbers), np.float32) for numbers in (P, 100 * P)], repeats)
+
+
+def _best(run: Callable, inputs: Sequence[np.ndarray], repeats: int) -> np.ndarray:
+    best = []
+    for each in inputs:
+        times = []
+        for _ in range(repeats + 1):  # the first call traces
+            start = time.perf_counter()
+            run(each)
+            times.append(time.perf_counter() - start)
+        best.append(1000 * min(times) / len(each))
+    return np.array(best)
+
+
+def model(sizes: Sequence[int], ms: Mapping[str, np.ndarray], P: int, workers: int) -> tuple[Callable, Callable]:
+    """Fit what a step costs to the measured times, and say from where on workers with machines of their own would pay.
+
+    One worker takes ``a + b n`` milliseconds for n images. An exchange of p numbers takes ``c + d p``. K workers on as
+    many machines as this one, with its exchange, take ``a + b n / K + c + d p``; b is proportional to the number p of
+    parameters.
+
+    Parameters
+    ----------
+    sizes, ms
+        Batch sizes, and the measured times ``"whole"`` (sizes,) of one worker and ``"exchange"`` (2,) for P and 100 P.
+    P
+        How many parameters there are.
+
+    Returns
+    -------
+    step, pays
+        ``step(n, K)``, the milliseconds of the model, and ``pays(p)``, the batch from which K machines beat one.
+    """
+    b, a = np.polyfit(sizes, ms["whole"], 1, w=1 / ms["whole"])
+    d, c = np.maximum(np.polyfit([P, 100 * P], ms["exchange"], 1), 0)
+
+    def step(n: float, workers: int = 1) -> float:
+        return a + b * n / workers + (c + d * P if workers > 1 else 0)
+
+    def pays(p: float) -> float:
+        return (c + d * p) / (b * p / P * (1 - 1 / workers)) if workers > 1 else math.inf
+
+    return step, pays
