@@ -471,8 +471,8 @@ def data_parallel(
     losses: Mapping[str, np.ndarray],
     sizes: Sequence[int],
     ms: Mapping[str, np.ndarray],
-    step,
     P: int,
+    step,
     pays,
 ) -> Figure:
     """Draw what each of K workers holds, what travels, both losses, and the time of a step by batch size.
@@ -492,7 +492,7 @@ def data_parallel(
     """
     K, digit = len(shares), 0
     figure, axes = mosaic("AAA;BCD", (13, 8.6), height_ratios=[1, 1])
-    _exchange(axes["A"], x, shares, *(g[..., digit] for g in gradients), digit)
+    _exchange(axes["A"], x, shares, *(np.asarray(g)[..., digit] for g in gradients), digit)
 
     at = np.arange(1, len(losses["whole"]) + 1)
     axes["B"].plot(at, losses["whole"], color=COLOURS[5], linewidth=6, label="one worker, whole batch")

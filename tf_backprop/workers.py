@@ -1,7 +1,7 @@
 """Worker processes of a lesson: started, watched, heard, ended. What they compute and exchange is the lesson's.
 
-A worker is the lesson's own file, started with ``TF_CONFIG`` in its environment, as a cluster's scheduler would. `launch`
-starts all of them on this machine; `join` makes a process a member of the cluster that ``TF_CONFIG`` names.
+A worker is the lesson's own file, started with ``TF_CONFIG`` in its environment, as a cluster's scheduler does it.
+`launch` starts all of them on this machine; `join` makes a process a member of the cluster that ``TF_CONFIG`` names.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from tf_backprop.errors import LessonError, UsageError, WorkerError
+from tf_backprop.errors import DataError, LessonError, UsageError, WorkerError
 
 import numpy as np
 from rich.console import Console
@@ -89,8 +90,8 @@ class _Launcher:
 _launcher: _Launcher | None = None
 
 
-def to_be_started(workers: int, batch_size: int, mistake: object = None) -> bool:
-    """Return whether workers are to be started: there are several, and this is not one of those that ``TF_CONFIG`` names.
+def to_be_started(workers: int, batch_size: int, mistake: str | None, checkpoint: Path | None) -> bool:
+    """Return whether workers are to be started: several, and this is not one of those that ``TF_CONFIG`` names.
 
     Raises
     ------
@@ -106,6 +107,8 @@ def to_be_started(workers: int, batch_size: int, mistake: object = None) -> bool
         raise UsageError(f"--batch-size must be a multiple of the {workers} workers, not {batch_size}: {reason}")
     if mistake and not 1 < workers <= batch_size // 2:
         raise UsageError("--mistake takes --workers 2 or more, and a --batch-size of at least two images for each")
+    if mistake and checkpoint:
+        raise UsageError("--checkpoint and --mistake do not go together")
     return workers > 1 and not in_cluster
 
 
@@ -135,6 +138,7 @@ def join(start_timeout: float) -> Iterator[Place]:
     if _launcher is None:
         _launcher = _Launcher()
     _never_by_proxy(addresses)
+    _launcher.say("here")
     try:
         with _at_most(start_timeout, addresses, rank):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -172,8 +176,8 @@ def _cluster() -> tuple[list[str], int]:
 def _never_by_proxy(addresses: Sequence[str]) -> None:
     """Name the workers' hosts where gRPC looks: through a proxy they would wait for one another in vain."""
     hosts = [address.rpartition(":")[0] for address in addresses]
-    others = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
-    os.environ["no_grpc_proxy"] = ",".join(dict.fromkeys([*hosts, *filter(None, others.split(","))]))
+    others = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""  # noqa: SIM112
+    os.environ["no_grpc_proxy"] = ",".join(dict.fromkeys([*hosts, *filter(None, others.split(","))]))  # noqa: SIM112
 
 
 @contextlib.contextmanager
@@ -212,10 +216,84 @@ def alone() -> Place:
     return Place(tf.distribute.get_strategy(), 0, 1)
 
 
-def progress(done: int, total: int) -> None:
-    """Tell the launcher, where there is one, how many of the steps are done."""
-    if _launcher:
-        _launcher.say("steps", done, total)
+class Keeper:
+    """Keeps a training in a folder, from which a second start goes on, and tells the launcher how far it is.
+
+    Without a folder nothing is kept, and without a launcher nobody told.
+
+    Parameters
+    ----------
+    folder
+        For `tf.train.CheckpointManager`; on several machines one that they share.
+    place
+        The first worker writes, all of them read.
+    parameters
+        The variables, all that a step changes.
+    settings
+        What must be the same for the training to go on.
+
+    Raises
+    ------
+    UsageError
+        When the folder keeps a training with other settings.
+    DataError
+        When it cannot be made, or keeps half a checkpoint.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        place: Place | None = None,
+        parameters: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self._folder, self._manager = folder, None
+        if folder is None:
+            return
+        import tensorflow as tf
+
+        self._losses = tf.Variable(np.zeros(0, np.float32), shape=[None], trainable=False)
+        self._settings = tf.Variable(json.dumps(settings), trainable=False)
+        self._checkpoint = tf.train.Checkpoint(losses=self._losses, settings=self._settings, **parameters)
+        with self._one_line():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+        self._writes = place.rank == 0
+
+    def restore(self) -> np.ndarray:
+        """Give the parameters what is kept, and return the losses (steps,) of the steps that are done."""
+        latest = self._manager and self._manager.latest_checkpoint
+        if latest is None:
+            if self._manager and any(self._folder.glob("ckpt-*")):
+                raise DataError(f"{self._folder}: holds half a checkpoint; remove it, or name another folder")
+            return np.zeros(0, np.float32)
+        wanted = json.loads(self._settings.numpy())
+        with self._one_line("holds half a checkpoint; remove it, or name another folder"):
+            self._checkpoint.restore(latest).assert_existing_objects_matched()
+        kept = json.loads(self._settings.numpy())
+        other = [f"{name} {kept.get(name)}, not {value}" for name, value in wanted.items() if kept.get(name) != value]
+        if other:
+            raise UsageError(f"--checkpoint {self._folder} holds a training with {', '.join(other)}")
+        return self._losses.numpy()
+
+    def keep(self, losses: np.ndarray, total: int) -> None:
+        """Save the parameters and the `losses` of the steps that are done, of `total` in all."""
+        if _launcher:
+            _launcher.say("steps", len(losses), total)
+        if self._manager and self._writes:
+            self._losses.assign(losses)
+            with self._one_line():
+                self._manager.save(len(losses))
+
+    @contextlib.contextmanager
+    def _one_line(self, reason: str = "") -> Iterator[None]:
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.OpError, OSError, ValueError, AssertionError) as error:
+            said = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+            raise DataError(f"{self._folder}: {reason or said}") from None
 
 
 def report(result: Result) -> Result:
@@ -235,7 +313,7 @@ class _Worker:
 
     def __init__(self, command: Sequence[str], rank: int, addresses: Sequence[str]) -> None:
         self.rank = rank
-        self.joined = False
+        self.here = self.joined = False
         self.heard = math.inf  # when it gave its last sign of life; its import may take any time
         self.steps = self.total = 0
         self.failure: LessonError | None = None
@@ -244,7 +322,7 @@ class _Worker:
         self.result: tuple | None = None
         self.channel, theirs = connection.Pipe()
         self._line = b""
-        self._said = tempfile.TemporaryFile()  # its standard error
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - its standard error, closed by `end`
         task = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
         own = {"TF_CONFIG": json.dumps(task), "TF_GRPC_REUSE_PORT": "1", _LAUNCHER: str(theirs.fileno())}
         with theirs:
@@ -261,13 +339,13 @@ class _Worker:
 
     def hear(self) -> bool:
         """Take in what has come through the channel and return whether there was progress."""
-        before = self.joined, self.steps, self.result is None
+        before = self.here, self.joined, self.steps, self.result is None
         try:
             while self.channel.poll():
                 kind, *rest = self.channel.recv()
                 self.heard = time.monotonic()
-                if kind == "joined":
-                    self.joined = True
+                if kind in ("here", "joined"):
+                    setattr(self, kind, True)
                 elif kind == "steps":
                     self.steps, self.total = rest
                 elif kind == "failed":
@@ -278,7 +356,7 @@ class _Worker:
                     (self.result,) = rest
         except (EOFError, OSError):
             self.heard = math.inf  # it has ended, which its status tells
-        return before != (self.joined, self.steps, self.result is None)
+        return before != (self.here, self.joined, self.steps, self.result is None)
 
     def printed(self) -> bytes:
         """Return the whole lines that it has printed since the last call."""
@@ -360,27 +438,29 @@ def _watch(team: Sequence[_Worker], start_timeout: float, patience: float) -> tu
         while any(worker.result is None for worker in team):
             channels = [worker.channel for worker in team if worker.process.poll() is None]
             connection.wait([*channels, *(worker.process.stdout for worker in team)], timeout=0.1)
-            if any([worker.hear() for worker in team]):
+            heard = sum(worker.hear() for worker in team)
+            slowest = min(team, key=lambda worker: worker.steps)
+            if heard:
                 moved = time.monotonic()
-                slowest = min(team, key=lambda worker: worker.steps)
                 bar.update(task, description="training", completed=slowest.steps, total=slowest.total or None)
             _relay(team)
             _require_well(team)
             now = time.monotonic()
-            absent = [str(worker.rank) for worker in team if not worker.joined]
-            if absent and now - start > start_timeout:
-                raise WorkerError(f"worker {' and '.join(absent)} had not joined the others after {start_timeout:g} s")
-            if not absent and now - moved > patience:
-                slowest = min(team, key=lambda worker: worker.steps)
-                raise WorkerError(f"worker {slowest.rank} has made no step for {patience:g} s")
-        _relay(team)
+            if now - start > start_timeout and not all(worker.joined for worker in team):
+                absent = [str(worker.rank) for worker in team if not worker.here]
+                who = f"worker {' and '.join(absent)} had not started" if absent else "the workers had not met"
+                raise WorkerError(f"{who} after {start_timeout:g} s")
+            if now - max(moved, start + start_timeout) > patience:
+                raise WorkerError(f"worker {slowest.rank} has made no progress for {patience:g} s")
+    _relay(team)
     return team[0].result
 
 
 def _relay(team: Sequence[_Worker]) -> None:
     for worker in team:
-        if text := worker.printed():
-            sys.stdout.write(text.decode(errors="replace"))
+        for line in worker.printed().decode(errors="replace").splitlines(keepends=True):
+            if worker.rank == 0 or not line.startswith("data:"):  # all have read the same
+                sys.stdout.write(line)
 
 
 def _require_well(team: Sequence[_Worker]) -> None:
@@ -407,14 +487,14 @@ def _require_well(team: Sequence[_Worker]) -> None:
 # How long it takes
 
 
-def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 5) -> np.ndarray:
-    """Return the time (sizes,) of a step by batch size: the best of some calls ``steps(batches)`` of some steps each."""
+def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 3) -> np.ndarray:
+    """Return the time (sizes,) of a step by batch size: the best of some calls of ``steps(batches)``."""
     rng = np.random.default_rng(0)  # the same batches in all workers, which call this together
     return _best(steps, [rng.integers(images, size=(_STEPS, size)) for size in sizes], repeats)
 
 
-def exchange_milliseconds(place: Place, P: int, repeats: int = 5) -> np.ndarray:
-    """Return the time (2,) of an all-reduce of P and of 100 P numbers and nothing else; all workers call this together."""
+def exchange_milliseconds(place: Place, P: int, repeats: int = 3) -> np.ndarray:
+    """Return the time (2,) of an all-reduce of P and of 100 P numbers; all workers call this together."""
     import tensorflow as tf
 
     def mean(value):

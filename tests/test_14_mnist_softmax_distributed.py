@@ -1,0 +1,405 @@
+"""Several workers, by real processes: in a network namespace of their own, for TensorFlow listens on every interface."""
+
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tf_backprop import datasets, lessons
+from tf_backprop.errors import DataError, UsageError
+
+import numpy as np
+import pytest
+
+SCRIPT = lessons.SCRIPTS / "14_mnist_softmax_distributed.py"
+ALONE = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+PROXIES = {name: "http://192.0.2.1:9" for name in ("http_proxy", "https_proxy", "grpc_proxy")}
+ADDRESS = "127.0.0.1:{}"
+FOREVER = "1000000"  # steps
+
+# What several workers are compared with: rounding is below, every mistake two decades above.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Return what a command starts with that runs in a private network namespace."""
+    try:
+        subprocess.run([*ALONE, "true"], check=True, capture_output=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as refused:
+        pytest.skip(f"the system gives no private network namespace: {refused}")
+    return ALONE
+
+
+@pytest.fixture
+def start(alone, tmp_path):
+    """Return a function that starts the lesson, or a copy, on the digits; what still runs in the end is killed."""
+    started = []
+
+    def start_one(*arguments, script=SCRIPT, prefix=alone, **environment):
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("TF_") and not k.endswith("_proxy")}
+        process = subprocess.Popen(
+            [*prefix, sys.executable, script, "--data=digits", f"--figures={tmp_path / 'figures'}", *arguments],
+            env=variables | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def workers_of(process):
+    """Return the process ids of the workers that a launcher has started, in the order of their ranks."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    config = lambda pid: Path(f"/proc/{pid}/environ").read_bytes().split(b"TF_CONFIG=")[1].split(b"\0")[0]
+    return sorted(map(int, children), key=lambda pid: json.loads(config(pid))["task"]["index"])
+
+
+def until(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+def training(process):
+    """Wait until all of two workers train, and return their process ids."""
+    for rank in sorted(process.stdout.readline().partition(":")[0] for _ in range(3)):
+        assert rank in ("data", "worker 0", "worker 1"), rank
+    return workers_of(process)
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ended(process, pids, seconds):
+    """Return the last line of what went wrong, when all has ended in time and nothing is left."""
+    before = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - before < seconds
+    assert process.returncode == 1
+    until(lambda: not any(map(running, pids)), 5)
+    (line,) = err.splitlines()
+    return line
+
+
+DRIVER = """
+import json, pickle, sys
+from tf_backprop import cli, lessons
+arguments = json.loads(sys.argv[3])
+result = lessons.load(lessons.Path(sys.argv[1])).main(data="digits", **arguments)
+pickle.dump(tuple(result), open(sys.argv[2], "wb"))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(alone, lesson, tmp_path_factory):
+    """Return a function that calls the lesson's main in a process of its own and returns its result."""
+
+    def call(**arguments):
+        folder = tmp_path_factory.mktemp("run")
+        arguments = {"figures": str(folder)} | {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}
+        code = DRIVER.replace("lessons.Path", "__import__('pathlib').Path")
+        command = [*alone, sys.executable, "-c", code, SCRIPT, folder / "result", json.dumps(arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert (done.returncode, done.stderr) == (0, "")
+        return lesson.Distributed(*pickle.loads((folder / "result").read_bytes()))
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def two(run):
+    return run(workers=2, steps=300)
+
+
+def difference(result):
+    split, whole = result.parameters["split"], result.parameters["whole"]
+    return max(np.abs(split[name] - whole[name]).max() for name in ("W", "b"))
+
+
+def by_numpy(lesson, steps, batch_size=128, seed=0):
+    """Return W, b and losses of the same training in float64, with the gradient that lessons 08 and 11 derive."""
+    x, y = datasets.images("digits").train
+    W, b, losses = np.zeros((x.shape[1], 10)), np.zeros(10), []
+    for batch, _ in zip(lesson.batches(len(y), batch_size, seed), range(steps), strict=False):
+        z = x[batch].astype(float) @ W + b
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        losses.append(-np.log(p[np.arange(batch_size), y[batch]]).mean())
+        dL_dz = (p - np.eye(10)[y[batch]]) / batch_size
+        W, b = W - 0.5 * x[batch].T @ dL_dz, b - 0.5 * dL_dz.sum(axis=0)
+    return W, b, losses
+
+
+def assert_right(result, lesson, steps):
+    W, b, losses = by_numpy(lesson, steps)
+    for which in ("split", "whole"):
+        np.testing.assert_allclose(result.parameters[which]["W"], W, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(result.parameters[which]["b"], b, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(result.losses[which], losses, rtol=1e-4)
+        assert (result.milliseconds[which] > 0).all()
+    assert np.abs(W).max() > 0.05, "it has learned something"
+    gradient, accuracy, weights = result.comparison
+    assert gradient.learned < 1e-6
+    assert accuracy.learned == accuracy.expected > 0.8
+    assert weights.learned == difference(result) < TOLERANCE
+
+
+def test_two_workers_are_one_and_are_numpy(two, lesson):
+    assert_right(two, lesson, 300)
+    assert two.milliseconds["exchange"].shape == (2,)
+    assert two.milliseconds["split"].shape == (len(lesson.SIZES),)
+    assert two.figure.stat().st_size > 30_000
+
+
+def test_four_workers(run, lesson):
+    assert_right(run(workers=4, steps=100), lesson, 100)
+
+
+def test_one_worker_is_the_same_code(lesson, tmp_path):
+    result = lesson.main(workers=1, steps=60, data="digits", figures=tmp_path)
+    assert_right(result, lesson, 60)
+    for name, value in result.parameters["whole"].items():
+        assert (result.parameters["split"][name] == value).all()
+
+
+# The least that each is wrong by after 100 steps, and the most of the wrong gradient's difference at the first one.
+@pytest.mark.parametrize(
+    ("mistake", "least"), [("sum", 0.1), ("uneven", 1e-3), ("no-reduce", 0.02), ("dropped-image", 1e-3)]
+)
+def test_how_far_a_mistake_goes_wrong(mistake, least, run):
+    result = run(workers=2, steps=100, mistake=mistake)
+    assert difference(result) > least
+    assert difference(result) > 100 * TOLERANCE
+    assert result.comparison[0].learned > 1e-4, "the first gradient tells it already"
+
+
+def test_the_mean_of_means_takes_equal_slices(lesson):
+    from tf_backprop.workers import Place
+
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(128, 7))  # of each image alone
+    for workers in (1, 2, 4, 8):
+        places = [Place(None, rank, workers) for rank in range(workers)]
+        slices = [lesson.share(128, place) for place in places]
+        assert [i for s in slices for i in range(128)[s]] == list(range(128)), "every image once"
+        mean = np.mean([gradients[s].mean(axis=0) for s in slices], axis=0)
+        np.testing.assert_allclose(mean, gradients.mean(axis=0), rtol=0, atol=1e-15)
+        if workers > 1:
+            for mistake in ("uneven", "dropped-image"):
+                wrong = [gradients[lesson.share(128, place, mistake)].mean(axis=0) for place in places]
+                assert np.abs(np.mean(wrong, axis=0) - gradients.mean(axis=0)).max() > 1e-4, mistake
+
+
+def test_batches_are_a_permutation_an_epoch(lesson):
+    drawn = lesson.batches(10, 3, seed=0)
+    epochs = [np.concatenate([next(drawn) for _ in range(3)]) for _ in range(2)]
+    for epoch in epochs:
+        assert len(set(epoch.tolist())) == 9
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"batch_size": 127}, "--batch-size must be a multiple of the 2 workers, not 127"),
+        ({"workers": 0}, "--workers must be a whole number from 1 to 64, not 0"),
+        ({"workers": 10**6}, "--workers must be a whole number from 1 to 64, not 1000000"),
+        ({"workers": 1, "mistake": "sum"}, "--mistake takes --workers 2 or more"),
+        ({"batch_size": 2, "mistake": "uneven"}, "--mistake takes --workers 2 or more"),
+        ({"mistake": "sum", "checkpoint": Path("x")}, "--checkpoint and --mistake do not go together"),
+        ({"start_timeout": 0.0}, "--start-timeout"),
+        ({"steps": 0}, "--steps"),
+    ],
+)
+def test_wrong_arguments_start_nothing(wrong, said, lesson, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        lesson.main(**{"data": "digits", "figures": tmp_path} | wrong)
+    assert not list(tmp_path.iterdir())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# When something dies
+
+
+@pytest.mark.parametrize(
+    ("rank", "what", "said"),
+    [
+        (1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL"),
+        (0, signal.SIGKILL, "error: worker 0 was killed by SIGKILL"),
+        (1, signal.SIGTERM, "error: worker 1 was killed by SIGTERM"),
+        (1, signal.SIGSTOP, "error: worker 1 has given no sign of life for 8 s"),
+        (0, signal.SIGSTOP, "error: worker 0 has given no sign of life for 8 s"),
+    ],
+)
+def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):
+    process = start("--steps", FOREVER)
+    pids = training(process)
+    os.kill(pids[rank], what)
+    assert ended(process, pids, 15) == said
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_worker_outlives_its_launcher(what, start):
+    process = start("--steps", FOREVER)
+    pids = training(process)
+    process.send_signal(what)
+    _, err = process.communicate(timeout=15)
+    until(lambda: not any(map(running, pids)), 5)
+    assert (process.returncode, err) == ((130, "error: interrupted\n") if what == signal.SIGINT else (-what, ""))
+
+
+def test_a_worker_that_fails_is_named_with_its_reason(start, tmp_path):
+    source, at = SCRIPT.read_text(encoding="utf-8"), "        keeper = "
+    assert at in source
+    broken = tmp_path / "broken.py"
+    broken.write_text(source.replace(at, '        if place.rank: raise RuntimeError("no luck")\n' + at), "utf-8")
+    process = start(script=broken)
+    assert ended(process, [], 90) == "error: worker 1 failed: RuntimeError: no luck"
+
+
+def test_no_data_is_the_usual_error_of_a_named_worker(start, tmp_path):
+    process = start("--data=mnist", f"--mnist-dir={tmp_path / 'nowhere'}")
+    line = ended(process, [], 90)
+    assert line.startswith("error: worker ")
+    assert str(tmp_path / "nowhere") in line
+
+
+def test_a_worker_that_never_starts_is_named(start):
+    process = start("--start-timeout", "25")
+    until(lambda: process.poll() is not None or len(workers_of(process)) == 2)
+    pids = workers_of(process)
+    os.kill(pids[1], signal.SIGSTOP)
+    assert ended(process, pids, 30) == "error: worker 1 had not started after 25 s"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# By hand, as a cluster does it
+
+
+def config(rank, ports):
+    workers = [ADDRESS.format(port) for port in ports]
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}})
+
+
+HOLDER = (
+    "import socket, time; s = socket.socket(); s.bind(('', {})); s.listen(); print('held', flush=True); time.sleep(99)"
+)
+
+
+def test_two_started_by_hand_behind_a_proxy(alone, two, tmp_path):
+    command = [sys.executable, str(SCRIPT), "--data=digits", "--steps=300", f"--figures={tmp_path}"]
+    script = "import os, subprocess, sys\n" + (
+        "ps = [subprocess.Popen(sys.argv[3:], env=os.environ | {'TF_CONFIG': c}, stdout=subprocess.PIPE,"
+        " stderr=subprocess.PIPE, text=True) for c in sys.argv[1:3]]\n"
+        "out = [p.communicate(timeout=100) for p in ps]\n"
+        "print(repr([(p.returncode, *o) for p, o in zip(ps, out)]))"
+    )
+    configs = [config(rank, (20001, 20002)) for rank in (0, 1)]
+    done = subprocess.run(
+        [*alone, sys.executable, "-c", script, *configs, *command],
+        env=os.environ | PROXIES,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    (status, out, err), (status_1, out_1, err_1) = eval(done.stdout)
+    assert (status, status_1, err, err_1) == (0, 0, "", "")
+    assert "worker 0: images 0 to 63" in out
+    assert "worker 1: images 64 to 127" in out_1
+    assert f"{two.comparison[-1].learned:.6g}" in out.splitlines()[-1], "the same bits as with the launcher"
+    assert (tmp_path / "14_mnist_softmax_distributed.png").exists()
+
+
+def test_by_hand_and_nobody_comes(start):
+    process = start("--start-timeout", "4", TF_CONFIG=config(0, (20001, 20002)))
+    assert ended(process, [], 60) == "error: worker 0 waited 4 s: worker 1 (127.0.0.1:20002) did not answer"
+
+
+def test_by_hand_at_a_busy_port(alone, start):
+    held = subprocess.Popen([*alone, sys.executable, "-c", HOLDER.format(20001)], stdout=subprocess.PIPE)
+    try:
+        held.stdout.readline()
+        inside = ["nsenter", "-t", str(held.pid), "-U", "-n", "--preserve-credentials"]
+        process = start(prefix=inside, TF_CONFIG=config(0, (20001, 20002)))
+        assert ended(process, [], 60) == "error: worker 0 cannot listen at 127.0.0.1:20001: is the port in use?"
+    finally:
+        held.kill()
+        held.communicate()
+
+
+@pytest.mark.parametrize("wrong", ["{", "[]", '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}'])
+def test_a_wrong_TF_CONFIG(wrong, lesson, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF_CONFIG", wrong)
+    with pytest.raises(UsageError, match="TF_CONFIG must be of the form"):
+        lesson.main(data="digits", figures=tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Checkpoints
+
+
+def test_resumed_after_a_kill_it_ends_with_the_same_bits(start, run, lesson, tmp_path):
+    kept = tmp_path / "kept"
+    process = start("--steps=3000", f"--checkpoint={kept}")
+    pids = training(process)
+    until(lambda: list(kept.glob("ckpt-*.index")))
+    os.kill(pids[1], signal.SIGKILL)
+    assert ended(process, pids, 15) == "error: worker 1 was killed by SIGKILL"
+    done = max(int(path.stem.partition("-")[2]) for path in kept.glob("ckpt-*.index"))
+    assert 0 < done < 3000
+    resumed, at_once = run(steps=3000, checkpoint=kept), run(steps=3000)
+    assert (resumed.losses["split"] == at_once.losses["split"]).all()
+    for name, value in at_once.parameters["split"].items():
+        assert (resumed.parameters["split"][name] == value).all()
+
+
+@pytest.fixture
+def kept(lesson, tmp_path):
+    lesson.main(workers=1, steps=60, data="digits", checkpoint=tmp_path / "kept", figures=tmp_path)
+    return tmp_path / "kept"
+
+
+def test_more_steps_go_on_where_it_ended(kept, lesson, tmp_path):
+    more = lesson.main(workers=1, steps=120, data="digits", checkpoint=kept, figures=tmp_path)
+    assert_right(more, lesson, 120)
+
+
+def test_a_checkpoint_of_other_settings(kept, lesson, tmp_path):
+    with pytest.raises(UsageError, match=r"kept holds a training with batch_size 128, not 64, seed 0, not 3$"):
+        lesson.main(workers=1, batch_size=64, seed=3, data="digits", checkpoint=kept, figures=tmp_path)
+
+
+@pytest.mark.parametrize("half", ["ckpt-60.data-00000-of-00001", "ckpt-60.index", "checkpoint"])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_half_a_checkpoint(half, how, kept, lesson, tmp_path):
+    file = kept / half
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"kept: holds half a checkpoint; remove it") as said:
+        lesson.main(workers=1, steps=90, data="digits", checkpoint=kept, figures=tmp_path)
+    assert "\n" not in str(said.value)
+
+
+def test_a_folder_that_cannot_be(lesson, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"file/kept: Not a directory"):
+        lesson.main(workers=1, data="digits", checkpoint=tmp_path / "file" / "kept", figures=tmp_path)
