@@ -142,7 +142,8 @@ def join(start_timeout: float) -> Iterator[Place]:
     try:
         with _at_most(start_timeout, addresses, rank):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which TensorFlow has made do nothing
+        with contextlib.suppress(ValueError):  # not the main thread, as in Ray
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which TensorFlow has made do nothing
         _launcher.say("joined")
         yield Place(strategy, rank, len(addresses))
     except LessonError as error:
