@@ -61,12 +61,17 @@ def start(alone, tmp_path):
 def workers_of(process):
     """Return the process ids of the workers that a launcher has started, in the order of their ranks."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return sorted(map(int, children), key=rank_of)
+    ranks = {rank_of(pid): int(pid) for pid in children}
+    return [ranks[rank] for rank in sorted(ranks) if rank is not None]
 
 
 def rank_of(pid):
-    config = Path(f"/proc/{pid}/environ").read_bytes().split(b"TF_CONFIG=")[1].split(b"\0")[0]
-    return json.loads(config)["task"]["index"]
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it was no worker, and has ended
+        return None
+    config = environment.partition(b"TF_CONFIG=")[2].partition(b"\0")[0]
+    return json.loads(config)["task"]["index"] if config else None
 
 
 def until(condition, seconds=90):
@@ -93,7 +98,7 @@ def running(pid):
 def ended(process, pids, seconds):
     """Return the last line of what went wrong, when all has ended in time and nothing is left."""
     before = time.monotonic()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=seconds + 60)
     assert time.monotonic() - before < seconds
     assert process.returncode == 1
     until(lambda: not any(map(running, pids)), 5)
@@ -245,8 +250,8 @@ def test_wrong_arguments_start_nothing(wrong, said, lesson, tmp_path):
         (1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL"),
         (0, signal.SIGKILL, "error: worker 0 was killed by SIGKILL"),
         (1, signal.SIGTERM, "error: worker 1 was killed by SIGTERM"),
-        (1, signal.SIGSTOP, "error: worker 1 has given no sign of life for 8 s"),
-        (0, signal.SIGSTOP, "error: worker 0 has given no sign of life for 8 s"),
+        (1, signal.SIGSTOP, "error: worker 1 has given no sign of life for 6 s"),
+        (0, signal.SIGSTOP, "error: worker 0 has given no sign of life for 6 s"),
     ],
 )
 def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):

@@ -512,14 +512,17 @@ def data_parallel(
     axes["C"].set_title(f"One machine: {K} workers are {said}" if K > 1 else "The time of a step")
     if K > 1:
         axes["C"].plot(n, step(n, K), "--", color=COLOURS[1], linewidth=1, label=f"{K} machines, model")
-        axes["C"].axvline(pays(P), color="black", linestyle=":", label=f"{K} machines would pay from {pays(P):,.0f}")
+        axes["C"].axvline(pays(P), color="black", linestyle=":", label=f"they cross at {pays(P):,.0f} images")
         p = np.geomspace(P / 10, 1e4 * P, 60)
         axes["D"].fill_between(p, pays(p), 10 * pays(p[0]), color=COLOURS[2], alpha=0.3)
         axes["D"].plot(p, pays(p), color=COLOURS[2])
-        axes["D"].plot(P, sizes[0], "o", color="black")
-        axes["D"].annotate(" this lesson", (P, sizes[0]), va="center")
-        axes["D"].text(0.95, 0.93, "splitting pays", transform=axes["D"].transAxes, ha="right", va="top")
-        axes["D"].set_title(f"{K} machines: the batch that pays, by the model")
+        axes["D"].plot(P, len(x), "o", color="black")
+        axes["D"].annotate("  this lesson", (P, len(x)), va="center")
+        beside = {"transform": axes["D"].transAxes, "size": "large"}
+        axes["D"].text(0.95, 0.93, f"{K} machines are faster", ha="right", va="top", **beside)
+        axes["D"].text(0.05, 0.05, "one machine is faster", **beside)
+        axes["D"].set_ylim(min(len(x), pays(p[-1])) / 4, 10 * pays(p[0]))
+        axes["D"].set_title("Model: where splitting would pay")
     axes["C"].legend()
     return figure
 
@@ -540,6 +543,9 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "linewidth": 1.8, "mutation_scale": 16})
         ax.text((start[0] + end[0]) / 2, max(start[1], end[1]) + 0.02, text, ha="center", va="bottom")
 
+    ax.text(0.15, 1.0, "what each worker holds", ha="center", size="large", weight="bold")
+    ax.text(0.55, 1.0, f"what travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
+    ax.text(0.91, 1.0, "what it is", ha="center", size="large", weight="bold")
     height = 0.9 / len(shown)
     for row, rank in enumerate(shown):
         bottom = 0.95 - (row + 1) * height
@@ -551,12 +557,14 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         inset.set(xticks=[], yticks=[])
         inset.grid(False)
         first, last = shares[rank].start, shares[rank].stop - 1
-        inset.set_title(f"worker {rank}: all of W and b, images {first} to {last} of the batch", size="medium")
-        gradient(each[rank], [0.38, bottom + 0.05 * height, 0.12, 0.7 * height], f"its gradient, dL_{rank}/dW")
-        arrow((0.31, middle), (0.4, middle))
-        arrow((0.49, middle), (0.6, 0.5))
-    gradient(mean, [0.6, 0.3, 0.14, 0.4], "all-reduce: the mean,\nfor every worker")
+        inset.set_title(f"worker {rank}: W, b and images {first} to {last} of the batch", size="medium")
+        gradient(each[rank], [0.37, bottom + 0.05 * height, 0.14, 0.7 * height], "gradient of its images")
+        arrow((0.31, middle), (0.39, middle))
+        arrow((0.49, middle), (0.61, 0.5))
+    gradient(mean, [0.6, 0.3, 0.14, 0.4], "their mean, which\nall workers get")
     gradient(whole, [0.84, 0.3, 0.14, 0.4], "gradient of\nthe whole batch")
     ax.text(0.79, 0.5, f"=\nup to {np.abs(mean - whole).max():.0e}", ha="center", va="center", size="large")
+    if len(shares) > len(shown):
+        ax.text(0.15, 0.0, f"... to worker {len(shares) - 1}", ha="center")
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_axis_off()

@@ -33,7 +33,7 @@ Result = TypeVar("Result", bound=tuple)
 MOST = 64
 
 #: Seconds between two signs of life of a worker, and without one until it counts as frozen.
-BEAT, SILENCE = 0.5, 8.0
+BEAT, SILENCE = 0.5, 6.0
 
 #: Steps between two looks at the clock.
 _STEPS = 5
@@ -292,7 +292,7 @@ class Keeper:
 
         try:
             yield
-        except (tf.errors.OpError, OSError, ValueError, AssertionError) as error:
+        except (tf.errors.OpError, OSError, AssertionError, LookupError, RuntimeError, ValueError) as error:
             said = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
             raise DataError(f"{self._folder}: {reason or said}") from None
 
