@@ -95,12 +95,12 @@ def running(pid):
         return False
 
 
-def ended(process, pids, seconds):
+def ended(process, pids, seconds, status=1):
     """Return the last line of what went wrong, when all has ended in time and nothing is left."""
     before = time.monotonic()
     _, err = process.communicate(timeout=seconds + 60)
     assert time.monotonic() - before < seconds
-    assert process.returncode == 1
+    assert process.returncode == status
     until(lambda: not any(map(running, pids)), 5)
     (line,) = err.splitlines()
     return line
@@ -336,7 +336,10 @@ def test_two_started_by_hand_behind_a_proxy(alone, two, tmp_path):
 
 def test_by_hand_and_nobody_comes(start):
     process = start("--start-timeout", "4", TF_CONFIG=config(0, (20001, 20002)))
-    assert ended(process, [], 60) == "error: worker 0 waited 4 s: worker 1 (127.0.0.1:20002) did not answer"
+    assert (
+        ended(process, [], 60, -signal.SIGKILL)
+        == "error: worker 0 waited 4 s: worker 1 (127.0.0.1:20002) did not answer"
+    )
 
 
 def test_by_hand_at_a_busy_port(alone, start):

@@ -181,33 +181,33 @@ def _never_by_proxy(addresses: Sequence[str]) -> None:
     os.environ["no_grpc_proxy"] = ",".join(dict.fromkeys([*hosts, *filter(None, others.split(","))]))  # noqa: SIM112
 
 
+#: Run by a process beside a worker, which TensorFlow keeps from running Python while it waits for the others.
+_WATCH = """
+import os, select, signal, socket, sys
+seconds, pid, rank, *addresses = sys.argv[1:]
+if not select.select([0], [], [], float(seconds))[0]:
+    missing = []
+    for i, address in enumerate(addresses):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except (OSError, ValueError):
+            missing.append(f"worker {i} ({address})")
+    who = " and ".join(missing) + " did not answer" if missing else "not all workers came together"
+    os.write(2, f"error: worker {rank} waited {seconds} s: {who}\\n".encode())
+    os.kill(int(pid), signal.SIGKILL)
+"""
+
+
 @contextlib.contextmanager
 def _at_most(seconds: float, addresses: Sequence[str], rank: int) -> Iterator[None]:
-    """End the process when the workers have not met in time; a launcher, which knows more, does so by itself."""
-
-    def give_up() -> None:
-        missing = [f"worker {i} ({a})" for i, a in enumerate(addresses) if i != rank and not _answers(a)]
-        who = f"{' and '.join(missing)} did not answer" if missing else "not all workers came together"
-        os.write(2, f"error: worker {rank} waited {seconds:g} s: {who}\n".encode())
-        os._exit(1)
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    if not _launcher:
-        timer.start()
-    try:
+    """Kill this process when the workers have not met in time; a launcher, which knows more, does so by itself."""
+    if _launcher:
         yield
-    finally:
-        timer.cancel()
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except (OSError, ValueError):
-        return False
-    return True
+        return
+    command = [sys.executable, "-c", _WATCH, f"{seconds:g}", str(os.getpid()), str(rank), *addresses]
+    with subprocess.Popen(command, stdin=subprocess.PIPE):  # the end of the block closes the pipe, which ends it
+        yield
 
 
 def alone() -> Place:
@@ -477,7 +477,7 @@ def _require_well(team: Sequence[_Worker]) -> None:
         if worker.process.returncode is not None and worker.result is None and worker.lost is None:
             raise WorkerError(f"worker {worker.rank} failed: {worker.last_words()}")
     for worker in team:
-        if worker.result is None and now - worker.heard > SILENCE:
+        if worker.joined and worker.result is None and now - worker.heard > SILENCE:
             raise WorkerError(f"worker {worker.rank} has given no sign of life for {SILENCE:g} s")
     for worker in team:
         if now - worker.lost_at > GRACE and all(now - other.heard < 2 * BEAT + 1 for other in team):
