@@ -6,7 +6,7 @@ PARALLEL ?= -n auto --dist loadfile
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench oldest newest clean
+.PHONY: demo test lint bench oldest newest verified clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -29,6 +29,12 @@ oldest: .venv-oldest/installed
 
 newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest $(PARALLEL)
+
+# Both, and then the README's table of their versions and of how their results differ.
+verified: oldest newest
+	.venv-oldest/bin/python -m tf_backprop.arrays --file .venv-oldest/arrays.npz
+	.venv-newest/bin/python -m tf_backprop.arrays --file .venv-newest/arrays.npz
+	.venv-newest/bin/python -m tf_backprop verified .venv-oldest/arrays.npz .venv-newest/arrays.npz
 
 clean:
 	rm -rf .venv .venv-bench .venv-oldest .venv-newest

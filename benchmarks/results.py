@@ -122,17 +122,17 @@ def process_table(processes: list[dict[str, Any]], tablefmt: str = "simple") -> 
 
 def slope(xs: list[float], ys: list[float]) -> float:
     """Return the exponent of the power law through the last half of the points, by least squares on log axes."""
-    half = len(xs) // 2
+    half = min(len(xs) // 2, len(xs) - 2)
     return float(np.polyfit(np.log(xs[half:]), np.log(ys[half:]), 1)[0])
 
 
 def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") -> str:
     """Return one row a way: microseconds a step at each size, and the fitted slope at the large end."""
-    xs = next(iter(curves.values()))["x"]
-    rows = [
-        [name, *(f"{y:.3g}" for y in curve["y"]), f"{slope(curve['x'], curve['y']):.2f}"]
-        for name, curve in curves.items()
-    ]
+    xs = sorted({x for curve in curves.values() for x in curve["x"]})
+    rows = []
+    for name, curve in curves.items():
+        at = dict(zip(curve["x"], curve["y"], strict=True))
+        rows.append([name, *(f"{at[x]:.3g}" if x in at else "" for x in xs), f"{slope(curve['x'], curve['y']):.2f}"])
     return report.table(["way", *(f"{x:,}" for x in xs), "slope"], rows, tablefmt)
 
 
