@@ -104,7 +104,8 @@ def test_whatever_main_is_given_it_returns_numbers_or_a_documented_error(name, l
         except (UsageError, DataError, DivergedError) as error:
             said = str(error)
         else:
-            if name != "06_loss_functions":  # whose subject is a loss that is infinite
+            # The subject of 06 is a loss that is infinite, and a wrong gradient of 13 may run off: its repair does not.
+            if name not in ("06_loss_functions", "13_wrong_gradients"):
                 assert all(np.isfinite(array).all() for array in numbers(result._replace(comparison=[])))
             assert result.figure.stat().st_size > 1000
             return
