@@ -29,9 +29,9 @@ bench: .venv-bench/installed-$(EXTRAS)
 
 # Where the package is not installed, a notebook of the gallery takes it from this file.
 docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py) .venv/installed-docs
-	rm -rf $(@D) build
+	@rm -rf $(@D) build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
-	rm -rf build
+	@rm -rf build
 	@touch $@
 
 # The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.
