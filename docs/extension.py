@@ -137,7 +137,7 @@ def describe_thumbnails(app, doctree):
 
 
 def tidy_pages(app):
-    """Put the lessons' numbers before their titles, and name folders as a reader of the page would, not as this machine does."""
+    """Put the lessons' numbers before their titles, and name folders as the reader would, not as this machine does."""
     for lesson in lessons.find():
         page = GALLERY / f"{lesson.name}.rst"
         text = page.read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def test_every_page_is_clean_and_whole(browser, site, html):
         broken = browser.execute_script(
             """return [
               ...[...document.images].filter(i => !(i.complete && i.naturalWidth && i.alt)).map(i => "image " + i.src),
-              ...[...document.querySelectorAll(".math")].filter(m => !m.querySelector("mjx-container") ||
+              ...[...document.querySelectorAll("span.math, div.math")].filter(m => !m.querySelector("mjx-container") ||
                   m.querySelector("mjx-merror, [data-mml-node=merror]")).map(m => "equation " + m.textContent),
             ]"""
         )
