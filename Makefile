@@ -1,5 +1,6 @@
 # `make demo` runs every lesson, `make test` runs the tests: each makes .venv when it is needed. `make bench` times the
 # lessons beside other ways of doing the same, in an environment of its own; `make bench EXTRAS=bench,torch` adds PyTorch.
+# `make docs` builds the web gallery; after it, `make test` looks at it in a browser, where there is one.
 PYTHON ?= python3
 EXTRAS ?= bench
 PARALLEL ?= -n auto --dist loadfile

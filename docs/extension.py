@@ -42,7 +42,7 @@ def setup(app):
     app.connect("doctree-read", describe_thumbnails)
     app.connect("doctree-read", leave_equations_alone)
     app.connect("build-finished", keep_stamp)
-    app.add_html_math_renderer("text", (visit_text, depart_text), (visit_text_block, depart_text))
+    app.add_html_math_renderer("text", (visit_equation, None), (visit_equation, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -192,15 +192,8 @@ def _sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def visit_text(translator, node):
-    translator.body.append(f'<code class="math">{html.escape(node.astext())}</code>')
+def visit_equation(translator, node):
+    """Write an equation's TeX as code, where MathJax is missing."""
+    tag = "code" if isinstance(node, nodes.math) else "pre"
+    translator.body.append(f'<{tag} class="math">{html.escape(node.astext().strip())}</{tag}>')
     raise nodes.SkipNode
-
-
-def visit_text_block(translator, node):
-    translator.body.append(f'<pre class="math">{html.escape(node.astext())}</pre>')
-    raise nodes.SkipNode
-
-
-def depart_text(translator, node):
-    """Never reached: the visitors leave nothing to depart from."""
