@@ -13,10 +13,20 @@ import pytest
 FIRST = lessons.SCRIPTS / "01_regression.py"
 
 
+started = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running():
+    yield
+    while started:
+        started.pop().kill()
+
+
 def start(script=FIRST, *arguments, prefix=(), cwd, **environment):
     """Start a lesson with a clean environment and return the process; None removes a variable."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("TF_")} | environment
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*prefix, sys.executable, str(script), "--figures", str(cwd / "figures"), *arguments],
         cwd=cwd,
         env={k: v for k, v in variables.items() if v is not None},
@@ -25,7 +35,15 @@ def start(script=FIRST, *arguments, prefix=(), cwd, **environment):
         text=True,
         encoding="utf-8",
         errors="replace",
+        preexec_fn=hear_ctrl_c,
     )
+    started.append(process)
+    return process
+
+
+def hear_ctrl_c():
+    """Undo what a shell does to a command that it starts in the background, and its children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process, timeout=120):
