@@ -54,15 +54,19 @@ def test_every_page_is_clean_and_whole(browser, site, html):
 
 
 CUT_OFF = """
-const scrolls = e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e !== document.documentElement
-    && e !== document.body;
+const scrolls = e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+    && !e.querySelector("h1");  // a box of its own, and not what holds the whole page
 const inScroller = e => e && (scrolls(e) || inScroller(e.parentElement));
-const hidden = e => !e.checkVisibility({visibilityProperty: true, opacityProperty: true})
-    || e.closest("dialog:not([open]), .visually-hidden, .pst-async-banner-revealer");
-const wide = [...document.querySelectorAll("main *, header *, footer *")].filter(e => {
-  const box = e.getBoundingClientRect();
-  return box.width > 1 && (box.right > innerWidth + 1 || box.left < -1) && !inScroller(e) && !hidden(e);
-});
+const shown = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true})
+    && !e.closest("dialog:not([open]), .visually-hidden");
+const textOf = e => {  // of the element's own words, which may be wider than its box
+  const range = document.createRange();
+  return [...e.childNodes].filter(n => n.nodeType === Node.TEXT_NODE && n.textContent.trim())
+    .flatMap(n => { range.selectNode(n); return [...range.getClientRects()]; });
+};
+const outside = box => box.width > 1 && (box.right > innerWidth + 1 || box.left < -1);
+const wide = [...document.querySelectorAll("main *, header *, footer *")]
+  .filter(e => [e.getBoundingClientRect(), ...textOf(e)].some(outside) && !inScroller(e) && shown(e));
 if (document.documentElement.scrollWidth > innerWidth) wide.push(document.documentElement);
 return wide.map(e => e.tagName + "." + e.className + ": " + e.textContent.slice(0, 40));
 """
