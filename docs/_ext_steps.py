@@ -31,10 +31,10 @@ class Stepper(SphinxDirective):
         for source in (*SOURCES, EXPORT):
             self.env.note_dependency(source)
         exported = json.loads(EXPORT.read_text(encoding="utf-8"))["export"]
-        code = "".join(
-            f'<div class="highlight stepper-code" data-mode="{mode}" hidden><pre>{exported[mode].pop("code")}</pre></div>'
-            for mode in ("identity", "sigmoid")
-        )
+        code = ""
+        for mode in ("identity", "sigmoid"):
+            pre = f"<pre>{exported[mode].pop('code')}</pre>"
+            code += f'<div class="highlight stepper-code" data-mode="{mode}" hidden>{pre}</div>'
         data = json.dumps(exported).replace("<", "\\u003c")
         texts = nodes.container(classes=["stepper-texts"])
         self.state.nested_parse(self.content, self.content_offset, texts)

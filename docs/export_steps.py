@@ -9,6 +9,7 @@ import ast
 import html
 import inspect
 import json
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -24,10 +25,12 @@ LESSON = lessons.SCRIPTS / "07_two_layer_network.py"
 
 
 def sigmoid_loss(weights, x, y):
+    """L = mean((σ(x w1) w2 - y)²)."""
     return tf.reduce_mean((tf.sigmoid(x @ weights["w1"]) @ weights["w2"] - y) ** 2)
 
 
 def sigmoid_gradients_by_hand(weights, x, y):
+    """dL/dw1 and dL/dw2, as in the lesson but for dL_dz."""
     h = tf.sigmoid(x @ weights["w1"])  # (n, 3)
     dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
     dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
@@ -158,16 +161,12 @@ def _offset(lines: list[str], line: int, column: int) -> int:
 
 def _html(text: str, begin: int, end: int, line: int, spans: dict[str, tuple[int, int]]) -> str:
     """Return the text from `begin` to `end` as lines of coloured tokens, cut where a span begins or ends."""
-    cuts = sorted({begin, end, *(edge for span in spans.values() for edge in span)})
+    breaks = [edge for i in range(begin, end) if text[i] == "\n" for edge in (i, i + 1)]
+    cuts = sorted({begin, end, *breaks, *(edge for span in spans.values() for edge in span)})
     out = [f'<span class="line" data-line="{line}">']
     for start, kind, token in PythonLexer().get_tokens_unprocessed(text):
         stop = start + len(token)
-        edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
-        edges += [i + 1 for i in range(start, stop) if text[i] == "\n"] + [
-            i for i in range(start, stop) if text[i] == "\n"
-        ]
-        edges = sorted(set(edges))
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise([start, *(cut for cut in cuts if start < cut < stop), stop]):
             if not begin <= a < end:
                 continue
             if text[a:b] == "\n":

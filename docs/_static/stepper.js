@@ -39,15 +39,16 @@
   const digits = (value, precision) => String(+value.toPrecision(precision)).replace(/-/g, "\u2212");
   const num = (value) => digits(value, 6);
   const factor = (value) => (value < 0 ? `(${num(value)})` : num(value)); // as it stands behind a sign
-  const spoken = (text) => text.replace(/_\{(.*?)\}/g, "[$1]");
-  const typeset = (text) => text.replace(/_\{(.*?)\}/g, "<sub>$1</sub>");
+  const spoken = (text) => text.replace(/_\{(.*?)\}/g, "[$1]").replace(/ - /g, " \u2212 ");
+  const typeset = (text) => text.replace(/_\{(.*?)\}/g, "<sub>$1</sub>").replace(/ - /g, " \u2212 ");
 
   // ---- The steps ----------------------------------------------------------------------------------------------------
   // code: the symbol whose piece of code is marked; shows: what the graph knows from here on; now: what it highlights;
   // lines: [symbol, formula, numbers, value, kind], kind "local" or "product" on the way back.
   function listSteps() {
     const v = values, { x, y, w1, w2, learning_rate: rate } = numbers, sigmoid = mode === "sigmoid";
-    const list = [{ phase: "start", text: "start", lines: [], shows: ["x0", "x1", "y"], now: ["x0", "x1", "y"] }];
+    const list = [{ phase: "start", text: "start", shows: ["x0", "x1", "y"],
+      lines: [["x_{0}", "", "", x[0]], ["x_{1}", "", "", x[1]], ["y", "", "", y]], now: ["x0", "x1", "y"] }];
     const add = (phase, text, code, lines, shows, now) => list.push({ phase, text, code, lines, shows, now });
     const into = sigmoid ? "z" : "h"; // what the inputs add up to
     for (const j of UNITS)
@@ -115,7 +116,7 @@
     const button = (key, onclick, attributes = {}) => make("button", { type: "button", onclick, ...attributes }, say(key));
     part.back = button("back", () => go(position - 1), { class: "back" });
     part.next = button("next", () => go(position + 1), { class: "next" });
-    part.progress = make("span", { class: "progress" });
+    part.progress = make("span", { class: "count" });
     part.phases = ["start", "forward", "backward", "update"].map((phase) =>
       button(phase, () => go(steps.findIndex((step) => step.phase === phase)), { "data-phase": phase }));
     part.sigmoid = make("input", { type: "checkbox", role: "switch", id: "stepper-sigmoid", onchange: switchMode });
@@ -131,7 +132,8 @@
       make("div", { class: "bar" }, part.back, part.next, part.progress, make("div", { class: "phases" }, ...part.phases)),
       make("div", { class: "bar" }, make("label", { class: "switch", for: "stepper-sigmoid" }, part.sigmoid, say("switch"))),
       make("div", { class: "stage" },
-        make("div", {}, part.graph, make("p", { class: "legend" }, say("legend"))),
+        make("div", {}, part.graph, make("p", { class: "legend" },
+          ...["forward", "backward", "update"].map((phase) => make("span", { class: phase }, say(`legend-${phase}`))))),
         make("div", {}, part.formulas, part.text, part.caption, ...code)),
       make("fieldset", {}, make("legend", {}, say("numbers")), make("div", { class: "numbers-form" }, ...fields(),
         button("reset", reset, { class: "reset" })), part.invalid),
@@ -227,8 +229,8 @@
     drawGraph(known, new Set(step.now));
     part.formulas.replaceChildren(...step.lines.flatMap(([symbol, formula, inNumbers, value, kind]) => {
       const line = make("p"), result = `<data value="${value}" data-symbol="${spoken(symbol)}">${num(value)}</data>`;
-      const label = kind ? ` <small>${say(kind)}</small>` : "";
-      line.innerHTML = [typeset(symbol), typeset(formula), inNumbers, result].filter(Boolean).join(" = ") + label;
+      const label = kind ? `<small>${say(kind)}</small> ` : "";
+      line.innerHTML = label + [symbol, formula, inNumbers].filter(Boolean).map(typeset).concat(result).join(" = ");
       return [line];
     }));
     part.text.innerHTML = message(`step-${step.text}`).firstElementChild.innerHTML;
@@ -257,7 +259,7 @@
       const id = `${from}-${to}`, [x1, y1] = PLACE[from], [x2, y2] = PLACE[to], state = now.has(id) ? " now" : "";
       svg.append(make("line", { class: `edge${state}`, x1, y1, x2, y2, "data-id": id }));
       if (to === "L") continue;
-      const near = from[0] === "h" || to === "h1" ? 0.45 : 0.27; // staggered, so that no two labels meet
+      const near = from[0] === "h" ? 0.45 : to === "h1" ? 0.5 : from[1] * 2 === +to[1] ? 0.27 : 0.2; // no two meet
       const at = { x: x1 + near * (x2 - x1), y: y1 + near * (y2 - y1) };
       const label = make("text", { class: `weight${state}`, ...at, "data-id": id });
       const old = weightOf(from, to), [name, i, j] = from[0] === "x" ? ["w1", from[1], to[1]] : ["w2", from[1]];
