@@ -37,6 +37,8 @@
 
   // ---- Numbers and symbols: x_{0} is x with an index, for the eye a subscript, for the ear x[0] ---------------------
   const digits = (value, precision) => String(+value.toPrecision(precision)).replace(/-/g, "\u2212");
+  const short = (value) => // in the graph
+    value && Math.abs(value) < 0.001 ? value.toExponential(1).replace(/-/g, "\u2212") : digits(value, 3);
   const num = (value) => digits(value, 6);
   const factor = (value) => (value < 0 ? `(${num(value)})` : num(value)); // as it stands behind a sign
   const spoken = (text) => text.replace(/_\{(.*?)\}/g, "[$1]").replace(/ - /g, " \u2212 ");
@@ -83,13 +85,14 @@
       back("dL_dw2", `w2_{${j}}`, "ŷ", v.dL_dy_hat, `h_{${j}}`, v.h[j], v.dL_dw2[j], `h${j}-y_hat'`,
         [`h${j}`, `h${j}-y_hat`]);
 
-    const move = (name, w, gradient, value) => [`new ${name}`, `${name} - rate · dL/d${name}`,
-      `${num(w)} - ${factor(rate)} · ${factor(gradient)}`, value];
+    const general = (name) => [`new ${name}`, `${name} - rate · dL/d${name}`];
+    const move = (name, w, gradient, value) =>
+      [`new ${name}`, "", `${num(w)} - ${factor(rate)} · ${factor(gradient)}`, value];
     const edges1 = INPUTS.flatMap((i) => UNITS.map((j) => `x${i}-h${j}`)), edges2 = UNITS.map((j) => `h${j}-y_hat`);
-    add("update", "new_w1", "new_w", INPUTS.flatMap((i) => UNITS.map((j) =>
-      move(`w1_{${i},${j}}`, w1[i][j], v.dL_dw1[i][j], v.new_w1[i][j]))), edges1.map((e) => `${e}*`), edges1);
-    add("update", "new_w2", "new_w", UNITS.map((j) =>
-      move(`w2_{${j}}`, w2[j], v.dL_dw2[j], v.new_w2[j])), edges2.map((e) => `${e}*`), edges2);
+    add("update", "new_w1", "new_w", [general("w1"), ...INPUTS.flatMap((i) => UNITS.map((j) =>
+      move(`w1_{${i},${j}}`, w1[i][j], v.dL_dw1[i][j], v.new_w1[i][j])))], edges1.map((e) => `${e}*`), edges1);
+    add("update", "new_w2", "new_w", [general("w2"), ...UNITS.map((j) =>
+      move(`w2_{${j}}`, w2[j], v.dL_dw2[j], v.new_w2[j]))], edges2.map((e) => `${e}*`), edges2);
     add("update", "new_L", "L", [["L", "", "", v.L], ["new L", "", "", v.new_L]], ["L*"], ["L"]);
     return list;
   }
@@ -106,7 +109,7 @@
   const part = {}; // the elements that `render` changes
 
   // The places in the graph, in units of its viewBox; every line runs downward.
-  const PLACE = { x0: [115, 30], x1: [305, 30], h0: [62, 225], h1: [210, 225], h2: [358, 225], y_hat: [210, 400],
+  const PLACE = { x0: [90, 30], x1: [330, 30], h0: [62, 225], h1: [210, 225], h2: [358, 225], y_hat: [210, 400],
     y: [340, 400], L: [210, 505] };
   const EDGES = [...INPUTS.flatMap((i) => UNITS.map((j) => [`x${i}`, `h${j}`])), ...UNITS.map((j) => [`h${j}`, "y_hat"]),
     ["y_hat", "L"], ["y", "L"]];
@@ -227,15 +230,16 @@
     for (const button of part.phases)
       button.dataset.phase === step.phase ? button.setAttribute("aria-current", "step") : button.removeAttribute("aria-current");
     drawGraph(known, new Set(step.now));
-    part.formulas.replaceChildren(...step.lines.flatMap(([symbol, formula, inNumbers, value, kind]) => {
-      const line = make("p"), result = `<data value="${value}" data-symbol="${spoken(symbol)}">${num(value)}</data>`;
-      const label = kind ? `<small>${say(kind)}</small> ` : "";
-      line.innerHTML = label + [symbol, formula, inNumbers].filter(Boolean).map(typeset).concat(result).join(" = ");
-      return [line];
+    part.formulas.replaceChildren(...step.lines.map(([symbol, formula, inNumbers, value, kind]) => {
+      const line = make("p"), terms = [symbol, formula, inNumbers].filter(Boolean).map(typeset);
+      if (value !== undefined) terms.push(`<data value="${value}" data-symbol="${spoken(symbol)}">${num(value)}</data>`);
+      line.innerHTML = (kind ? `<small>${say(kind)}</small> ` : "") + terms.join(" = ");
+      return line;
     }));
     part.text.innerHTML = message(`step-${step.text}`).firstElementChild.innerHTML;
     markCode(step.code);
-    const heard = step.lines.map(([symbol, formula, , value]) => [symbol, formula, num(value)].filter(Boolean).join(" = "));
+    const heard = step.lines.map(([symbol, formula, , value]) =>
+      [symbol, formula, value === undefined ? "" : num(value)].filter(Boolean).join(" = "));
     part.status.textContent = [part.progress.textContent, say(step.phase), ...heard.map(spoken), part.text.textContent].join(". ");
   }
 
@@ -259,15 +263,15 @@
       const id = `${from}-${to}`, [x1, y1] = PLACE[from], [x2, y2] = PLACE[to], state = now.has(id) ? " now" : "";
       svg.append(make("line", { class: `edge${state}`, x1, y1, x2, y2, "data-id": id }));
       if (to === "L") continue;
-      const near = from[0] === "h" ? 0.45 : to === "h1" ? 0.5 : from[1] * 2 === +to[1] ? 0.27 : 0.2; // no two meet
+      const near = from[0] === "h" ? 0.45 : to === "h1" ? 0.5 : from[1] * 2 === +to[1] ? 0.6 : 0.2; // no two meet
       const at = { x: x1 + near * (x2 - x1), y: y1 + near * (y2 - y1) };
       const label = make("text", { class: `weight${state}`, ...at, "data-id": id });
       const old = weightOf(from, to), [name, i, j] = from[0] === "x" ? ["w1", from[1], to[1]] : ["w2", from[1]];
       const gradient = name === "w1" ? values.dL_dw1[i][j] : values.dL_dw2[i];
       const updated = name === "w1" ? values.new_w1[i][j] : values.new_w2[i];
       const moved = known.has(`${id}*`);
-      label.append(make("tspan", { class: moved ? "update" : "" }, digits(moved ? updated : old, 3)));
-      if (known.has(`${id}'`)) label.append(make("tspan", { class: "backward", x: at.x, dy: 15 }, `↑ ${digits(gradient, 3)}`));
+      label.append(make("tspan", { class: moved ? "update" : "" }, short(moved ? updated : old)));
+      if (known.has(`${id}'`)) label.append(make("tspan", { class: "backward", x: at.x, dy: 15 }, `↑ ${short(gradient)}`));
       labels.push(label);
     }
     const rows = { // what stands in each box: [symbol, value, known, derivative, derivative known]
@@ -290,7 +294,7 @@
         line.append(make("tspan", { class: known.has("L*") && id === "L" ? "update" : "forward" }, shown));
         node.append(line);
         if (known.has(`${key}'`) && derivative !== undefined)
-          node.append(make("text", { class: "backward", x, y: top + 16 }, `↑ ${digits(derivative, 4)}`));
+          node.append(make("text", { class: "backward", x, y: top + 16 }, `↑ ${short(derivative)}`));
       });
       svg.append(node);
     }
