@@ -1,6 +1,6 @@
 """The ``stepper`` directive: the numbers and lines of docs/export_steps.py in the page, which then needs no request.
 
-The export needs TensorFlow and some seconds, so it is kept in a file beside the pages and made again only when a file
+The export needs TensorFlow and some seconds, so it is kept in the build folder and made again only when a file
 that it is made from has changed. The directive's content are the texts that docs/_static/stepper.js shows: paragraphs
 of the page, which can be translated like any other.
 """
@@ -18,7 +18,7 @@ SOURCES = [
     DOCS.parent / "scripts" / "07_two_layer_network.py",
     DOCS.parent / "tf_backprop" / "datasets.py",
 ]
-EXPORT = DOCS / "generated" / "steps.json"
+EXPORT = DOCS / "_build" / "steps.json"
 
 
 class Stepper(SphinxDirective):
@@ -52,7 +52,7 @@ def export_when_outdated(app) -> None:
         pass
     from export_steps import export  # here: it imports TensorFlow
 
-    EXPORT.parent.mkdir(exist_ok=True)
+    EXPORT.parent.mkdir(parents=True, exist_ok=True)
     EXPORT.write_text(json.dumps({"digest": digest, "export": export()}), encoding="utf-8")
 
 

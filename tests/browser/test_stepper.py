@@ -61,7 +61,7 @@ class Page:
             """const root = arguments[0], text = (s) => root.querySelector(s).textContent;
             return {step: +root.dataset.step, phase: root.dataset.phase, status: text('[role=status]'),
               caption: text('.caption'), text: text('.text'), svg: root.querySelector('svg').textContent,
-              code: [...root.querySelectorAll('[data-mode]:not([hidden]) [data-of].now')].map(n => n.textContent).join(''),
+              code: [...root.querySelectorAll('.line .now')].map(n => n.textContent).join(''),
               now: [...root.querySelectorAll('svg .now')].map(n => n.dataset.id),
               values: [...root.querySelectorAll('data')].map(d => [d.dataset.symbol, +d.value, d.textContent])};""",
             self.root,
