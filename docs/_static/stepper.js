@@ -137,7 +137,7 @@
       make("div", { class: "stage" },
         make("div", {}, part.graph, make("p", { class: "legend" },
           ...["forward", "backward", "update"].map((phase) => make("span", { class: phase }, say(`legend-${phase}`))))),
-        make("div", {}, part.formulas, part.text, part.caption, ...code)),
+        make("section", {}, part.formulas, part.text, part.caption, ...code)), // no div: no copy button for an excerpt
       make("fieldset", {}, make("legend", {}, say("numbers")), make("div", { class: "numbers-form" }, ...fields(),
         button("reset", reset, { class: "reset" })), part.invalid),
       part.status);
@@ -228,7 +228,7 @@
     part.next.setAttribute("aria-disabled", position === steps.length - 1);
     part.progress.textContent = say("progress", { k: position + 1, n: steps.length });
     for (const button of part.phases)
-      button.dataset.phase === step.phase ? button.setAttribute("aria-current", "step") : button.removeAttribute("aria-current");
+      button.setAttribute("aria-current", button.dataset.phase === step.phase ? "step" : "false");
     drawGraph(known, new Set(step.now));
     part.formulas.replaceChildren(...step.lines.map(([symbol, formula, inNumbers, value, kind]) => {
       const line = make("p"), terms = [symbol, formula, inNumbers].filter(Boolean).map(typeset);
@@ -240,7 +240,8 @@
     markCode(step.code);
     const heard = step.lines.map(([symbol, formula, , value]) =>
       [symbol, formula, value === undefined ? "" : num(value)].filter(Boolean).join(" = "));
-    part.status.textContent = [part.progress.textContent, say(step.phase), ...heard.map(spoken), part.text.textContent].join(". ");
+    const place = [part.progress.textContent, say(step.phase)];
+    part.status.textContent = [...place, ...heard.map(spoken), part.text.textContent].join(". ");
   }
 
   function markCode(symbol) {
@@ -249,9 +250,8 @@
     for (const node of root.querySelectorAll(".stepper-code .now")) node.classList.remove("now");
     const pieces = [...block.querySelectorAll("[data-of]")].filter((node) => node.dataset.of.split(" ").includes(symbol));
     for (const piece of pieces) [piece, piece.closest(".line")].forEach((node) => node.classList.add("now"));
-    part.caption.textContent = pieces.length
-      ? say("code", { file: symbol === "new_w" ? data.identity.file : data[mode].file, line: pieces[0].closest(".line").dataset.line })
-      : "";
+    const { file } = symbol === "new_w" ? data.identity : data[mode]; // the update is the lesson's in both
+    part.caption.textContent = pieces.length ? say("code", { file, line: pieces[0].closest(".line").dataset.line }) : "";
     pre.scrollLeft = 0;
   }
 
@@ -263,7 +263,7 @@
       const id = `${from}-${to}`, [x1, y1] = PLACE[from], [x2, y2] = PLACE[to], state = now.has(id) ? " now" : "";
       svg.append(make("line", { class: `edge${state}`, x1, y1, x2, y2, "data-id": id }));
       if (to === "L") continue;
-      const near = from[0] === "h" ? 0.45 : to === "h1" ? 0.5 : from[1] * 2 === +to[1] ? 0.6 : 0.2; // no two meet
+      const near = from[0] === "h" ? 0.45 : to === "h1" ? 0.45 : from[1] * 2 === +to[1] ? 0.68 : 0.2; // no two meet
       const at = { x: x1 + near * (x2 - x1), y: y1 + near * (y2 - y1) };
       const label = make("text", { class: `weight${state}`, ...at, "data-id": id });
       const old = weightOf(from, to), [name, i, j] = from[0] === "x" ? ["w1", from[1], to[1]] : ["w2", from[1]];
