@@ -233,7 +233,7 @@
     part.formulas.replaceChildren(...step.lines.map(([symbol, formula, inNumbers, value, kind]) => {
       const line = make("p"), terms = [symbol, formula, inNumbers].filter(Boolean).map(typeset);
       if (value !== undefined) terms.push(`<data value="${value}" data-symbol="${spoken(symbol)}">${num(value)}</data>`);
-      line.innerHTML = (kind ? `<small>${say(kind)}</small> ` : "") + terms.join(" = ");
+      line.innerHTML = (kind ? `<small>${say(kind)}</small>` : "") + `<span>${terms.join(" = ")}</span>`;
       return line;
     }));
     part.text.innerHTML = message(`step-${step.text}`).firstElementChild.innerHTML;
