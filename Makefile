@@ -6,7 +6,7 @@ PARALLEL ?= -n auto --dist loadfile
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench oldest newest clean
+.PHONY: demo test docs lint bench oldest newest clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -14,6 +14,10 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
+
+docs: .venv/installed-docs docs/_build/wheel/made
+	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build/html
+	$(BIN)/python docs/check_site.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -23,6 +27,13 @@ lint: .venv/installed-dev
 bench: .venv-bench/installed-$(EXTRAS)
 	.venv-bench/bin/python -m benchmarks
 
+# Where the package is not installed, a notebook of the gallery takes it from this file.
+docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py) .venv/installed-docs
+	rm -rf $(@D) build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
+	rm -rf build
+	@touch $@
+
 # The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.
 oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest $(PARALLEL)
@@ -31,7 +42,7 @@ newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest $(PARALLEL)
 
 clean:
-	rm -rf .venv .venv-bench .venv-oldest .venv-newest
+	rm -rf .venv .venv-bench .venv-oldest .venv-newest docs/_build docs/gallery docs/_static/mathjax
 
 $(BIN)/python .venv-bench/bin/python .venv-oldest/bin/python .venv-newest/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || { \

@@ -13,6 +13,8 @@ import extension
 project = "tf-backprop"
 author = copyright = "the tf-backprop authors"
 language = "en"
+highlight_language = "none"
+rst_epilog = f".. |wheel| replace:: :download:`its wheel </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension"]
 
@@ -35,7 +37,6 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "write_computation_times": False,
     "min_reported_time": 1_000_000,
-    "run_stale_examples": extension.inputs_changed(),
     "first_notebook_cell": extension.first_notebook_cell(),
     "plot_gallery": os.environ.get("DOCS_RUN_LESSONS", "1") == "1",
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tf_backprop import lessons
 
+from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
@@ -36,7 +37,9 @@ logger = logging.getLogger(__name__)
 
 def setup(app):
     app.connect("config-inited", provide_mathjax)
+    app.connect("config-inited", forget_stale_lessons)
     app.connect("builder-inited", tidy_pages, priority=900)  # sphinx-gallery writes them at 500
+    app.connect("doctree-read", describe_thumbnails)
     app.connect("build-finished", keep_stamp)
     app.add_html_math_renderer("text", (visit_text, depart_text), (visit_text_block, depart_text))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -82,7 +85,7 @@ def figures_with_alt_text(block, block_vars, gallery_conf):
 def first_notebook_cell():
     return "\n".join(
         [
-            f"# Where tf_backprop is not installed, as in Colab, upload its wheel and take the # off the next line:",
+            "# Where tf_backprop is not installed, as in Colab, upload its wheel and take the # off the next line:",
             f"# %pip install {wheel_name()}",
             "%matplotlib inline",
             "import sys",
@@ -105,14 +108,25 @@ def inputs():
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def inputs_changed():
-    """Return whether every lesson has to run again, not only those whose own file has changed."""
-    return not STAMP.exists() or STAMP.read_text() != inputs()
+def forget_stale_lessons(app, config):
+    """Let every lesson run again when more has changed than its own file, by removing what says that it is current."""
+    if not STAMP.exists() or STAMP.read_text() != inputs():
+        for checksum in GALLERY.glob("*.py.md5"):
+            checksum.unlink()
 
 
 def keep_stamp(app, exception):
     if exception is None and app.builder.format == "html":
         STAMP.write_text(inputs())
+
+
+def describe_thumbnails(app, doctree):
+    """Give the picture on a card the text of the figure that it is made from; sphinx-gallery leaves it empty."""
+    for image in doctree.findall(nodes.image):
+        found = re.search(r"/sphx_glr_(\w+)_thumb\.png$", image["uri"])
+        if found:
+            page = (GALLERY / f"{found[1]}.rst").read_text(encoding="utf-8")
+            image["alt"] = re.search(r"^ +:alt: (.*)", page, re.MULTILINE)[1]
 
 
 def tidy_pages(app):
@@ -178,16 +192,12 @@ def _sha256(path):
 
 def visit_text(translator, node):
     translator.body.append(f'<code class="math">{html.escape(node.astext())}</code>')
-    from docutils.nodes import SkipNode
-
-    raise SkipNode
+    raise nodes.SkipNode
 
 
 def visit_text_block(translator, node):
     translator.body.append(f'<pre class="math">{html.escape(node.astext())}</pre>')
-    from docutils.nodes import SkipNode
-
-    raise SkipNode
+    raise nodes.SkipNode
 
 
 def depart_text(translator, node):
