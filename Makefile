@@ -1,5 +1,6 @@
 # `make demo` runs every lesson, `make test` runs the tests: each makes .venv when it is needed. `make bench` times the
 # lessons beside other ways of doing the same, in an environment of its own; `make bench EXTRAS=bench,torch` adds PyTorch.
+# `make docs` builds the web gallery; after it, `make test` looks at it in a browser, where there is one.
 PYTHON ?= python3
 EXTRAS ?= bench
 PARALLEL ?= -n auto --dist loadfile
@@ -29,9 +30,9 @@ bench: .venv-bench/installed-$(EXTRAS)
 
 # Where the package is not installed, a notebook of the gallery takes it from this file.
 docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py) .venv/installed-docs
-	rm -rf $(@D) build
+	@rm -rf $(@D) build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
-	rm -rf build
+	@rm -rf build
 	@touch $@
 
 # The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.

@@ -21,6 +21,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
+        """Look at one start tag."""
         given = dict(attrs)
         self.ids |= {given.get("id"), given.get("name")}
         if tag == "a" and "href" in given:

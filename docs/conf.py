@@ -1,6 +1,5 @@
 """How Sphinx makes the web gallery: ``make docs``. What the tools cannot do by themselves is in extension.py."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ project = "tf-backprop"
 author = copyright = "the tf-backprop authors"
 language = "en"
 highlight_language = "none"
-rst_epilog = f".. |wheel| replace:: :download:`its wheel </_build/wheel/{extension.wheel_name()}>`"
+rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension"]
 
@@ -38,11 +37,12 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 1_000_000,
     "first_notebook_cell": extension.first_notebook_cell(),
-    "plot_gallery": os.environ.get("DOCS_RUN_LESSONS", "1") == "1",
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -55,7 +55,7 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "show_prev_next": True,
 }
-html_sidebars = {"index": [], "**": ["sidebar-nav-bs"]}
+html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": []}
 
 copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 gettext_compact = False

@@ -40,8 +40,9 @@ def setup(app):
     app.connect("config-inited", forget_stale_lessons)
     app.connect("builder-inited", tidy_pages, priority=900)  # sphinx-gallery writes them at 500
     app.connect("doctree-read", describe_thumbnails)
+    app.connect("doctree-read", leave_equations_alone)
     app.connect("build-finished", keep_stamp)
-    app.add_html_math_renderer("text", (visit_text, depart_text), (visit_text_block, depart_text))
+    app.add_html_math_renderer("text", (visit_equation, None), (visit_equation, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -120,6 +121,12 @@ def keep_stamp(app, exception):
         STAMP.write_text(inputs())
 
 
+def leave_equations_alone(app, doctree):
+    """Say of a block without a language that it has none, or sphinx-gallery colours the equations as Python."""
+    for block in doctree.findall(nodes.literal_block):
+        block.setdefault("language", "none")
+
+
 def describe_thumbnails(app, doctree):
     """Give the picture on a card the text of the figure that it is made from; sphinx-gallery leaves it empty."""
     for image in doctree.findall(nodes.image):
@@ -130,18 +137,13 @@ def describe_thumbnails(app, doctree):
 
 
 def tidy_pages(app):
-    """Number the lessons' pages, and name folders as a reader of the page would, not as this machine does."""
+    """Put the lessons' numbers before their titles, and name folders as the reader would, not as this machine does."""
     for lesson in lessons.find():
         page = GALLERY / f"{lesson.name}.rst"
         text = page.read_text(encoding="utf-8")
-        number = lesson.name[:2]
-        tidy = re.sub(
-            rf"^{re.escape(lesson.title)}\n=+$",
-            lambda m: f"{number} {lesson.title}\n===={'=' * len(lesson.title)}",
-            text,
-            count=1,
-            flags=re.MULTILINE,
-        )
+        numbered = f"{lesson.name[:2]} {lesson.title}"
+        heading, better = (f"\n{title}\n{'=' * len(title)}\n" for title in (lesson.title, numbered))
+        tidy = text.replace(heading, better, 1)
         tidy = tidy.replace(f"{FIGURES}{os.sep}", "figures/")
         if os.environ.get("MNIST_DIR"):
             tidy = tidy.replace(os.environ["MNIST_DIR"], "MNIST_DIR")
@@ -190,15 +192,8 @@ def _sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def visit_text(translator, node):
-    translator.body.append(f'<code class="math">{html.escape(node.astext())}</code>')
+def visit_equation(translator, node):
+    """Write an equation's TeX as code, where MathJax is missing."""
+    tag = "code" if isinstance(node, nodes.math) else "pre"
+    translator.body.append(f'<{tag} class="math">{html.escape(node.astext().strip())}</{tag}>')
     raise nodes.SkipNode
-
-
-def visit_text_block(translator, node):
-    translator.body.append(f'<pre class="math">{html.escape(node.astext())}</pre>')
-    raise nodes.SkipNode
-
-
-def depart_text(translator, node):
-    """Never reached: the visitors leave nothing to depart from."""
