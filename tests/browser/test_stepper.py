@@ -186,7 +186,7 @@ def test_arrow_keys_go_through_all_steps_and_leave_the_fields_alone(page):
     page.press(Keys.ARROW_LEFT)
     assert page.state()["step"] == 0
     page.press(Keys.ARROW_RIGHT)
-    page.find("#stepper-y").send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_RIGHT)
+    page.find("#stepper-y").send_keys(Keys.ARROW_LEFT)
     assert page.state()["step"] == 1
 
 
