@@ -15,9 +15,10 @@ language = "en"
 highlight_language = "none"
 rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
-extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension"]
+extensions = ["sphinx.ext.mathjax", "myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension"]
 
 # Nothing is asked of another host: MathJax lies on the site, and the pages keep no execution times.
+html_math_renderer = "mathjax"
 mathjax_path = extension.MATHJAX_FILE
 mathjax_options = {"defer": "defer"}
 
