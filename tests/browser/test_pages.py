@@ -5,11 +5,11 @@ import json
 import re
 import time
 
+from browsing import complaints, media, resize
 from tf_backprop import lessons
 
 import numpy as np
 import pytest
-from conftest import complaints, media, resize
 from PIL import Image
 
 LESSON = "gallery/07_two_layer_network.html"
