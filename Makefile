@@ -1,12 +1,13 @@
 # `make demo` runs every lesson, `make test` runs the tests: each makes .venv when it is needed. `make bench` times the
 # lessons beside other ways of doing the same, in an environment of its own; `make bench EXTRAS=bench,torch` adds PyTorch.
+# `make docs` builds the web gallery; after it, `make test` looks at it in a browser, where there is one.
 PYTHON ?= python3
 EXTRAS ?= bench
 PARALLEL ?= -n auto --dist loadfile
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench oldest newest clean
+.PHONY: demo test docs lint bench oldest newest verified clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -14,6 +15,10 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
+
+docs: .venv/installed-docs docs/_build/wheel/made
+	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build/html
+	$(BIN)/python docs/check_site.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -23,6 +28,13 @@ lint: .venv/installed-dev
 bench: .venv-bench/installed-$(EXTRAS)
 	.venv-bench/bin/python -m benchmarks
 
+# Where the package is not installed, a notebook of the gallery takes it from this file.
+docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py) .venv/installed-docs
+	@rm -rf $(@D) build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
+	@rm -rf build
+	@touch $@
+
 # The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.
 oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest $(PARALLEL)
@@ -30,8 +42,14 @@ oldest: .venv-oldest/installed
 newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest $(PARALLEL)
 
+# Both, and then the README's table of their versions and of how their results differ.
+verified: oldest newest
+	.venv-oldest/bin/python -m tf_backprop.arrays --file .venv-oldest/arrays.npz
+	.venv-newest/bin/python -m tf_backprop.arrays --file .venv-newest/arrays.npz
+	.venv-newest/bin/python -m tf_backprop verified .venv-oldest/arrays.npz .venv-newest/arrays.npz
+
 clean:
-	rm -rf .venv .venv-bench .venv-oldest .venv-newest
+	rm -rf .venv .venv-bench .venv-oldest .venv-newest docs/_build docs/gallery docs/_static/mathjax
 
 $(BIN)/python .venv-bench/bin/python .venv-oldest/bin/python .venv-newest/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || { \

@@ -122,17 +122,17 @@ def process_table(processes: list[dict[str, Any]], tablefmt: str = "simple") -> 
 
 def slope(xs: list[float], ys: list[float]) -> float:
     """Return the exponent of the power law through the last half of the points, by least squares on log axes."""
-    half = len(xs) // 2
+    half = min(len(xs) // 2, len(xs) - 2)
     return float(np.polyfit(np.log(xs[half:]), np.log(ys[half:]), 1)[0])
 
 
 def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") -> str:
     """Return one row a way: microseconds a step at each size, and the fitted slope at the large end."""
-    xs = next(iter(curves.values()))["x"]
-    rows = [
-        [name, *(f"{y:.3g}" for y in curve["y"]), f"{slope(curve['x'], curve['y']):.2f}"]
-        for name, curve in curves.items()
-    ]
+    xs = sorted({x for curve in curves.values() for x in curve["x"]})
+    rows = []
+    for name, curve in curves.items():
+        at = dict(zip(curve["x"], curve["y"], strict=True))
+        rows.append([name, *(f"{at[x]:.3g}" if x in at else "" for x in xs), f"{slope(curve['x'], curve['y']):.2f}"])
     return report.table(["way", *(f"{x:,}" for x in xs), "slope"], rows, tablefmt)
 
 
@@ -148,9 +148,9 @@ def bar_table(found: list[Bar], tablefmt: str = "simple") -> str:
 
 def plot(results: dict[str, Any]):
     """Draw the ways of training softmax regression and the moons network, and how their times grow."""
-    figure, axes = plotting.subplots(2, 2, size=(13, 10))
-    works = (("softmax", "softmax regression on MNIST, ten epochs"), ("moons", "the moons network, 1,000 epochs"))
-    for ax, (work, title) in zip(axes[0], works, strict=True):
+    figure, axes = plotting.mosaic("AAABBB;CCDDEE", size=(15, 11))
+    works = (("softmax", "softmax regression, ten epochs"), ("moons", "the moons network, 1,000 epochs"))
+    for ax, (work, title) in zip((axes["A"], axes["B"]), works, strict=True):
         measured = [way for way in results[work] if way["total"]][::-1]
         ours = median(results[work][0])
         totals = np.array([median(way) for way in measured]) / ours
@@ -159,28 +159,26 @@ def plot(results: dict[str, Any]):
         ax.barh(range(len(measured)), totals, color=lesson)
         ax.plot(once, range(len(measured)), "k|", markersize=12, markeredgewidth=2, label="of it paid once, to compile")
         names = [way["way"] + (" *" if way["extrapolated_from"] else "") for way in measured]
-        ax.set(
-            yticks=range(len(measured)),
-            yticklabels=names,
-            xscale="log",
-            title=title + (", * extrapolated" if any(way["extrapolated_from"] for way in measured) else ""),
-        )
+        extrapolated = ", * extrapolated" if any(way["extrapolated_from"] for way in measured) else ""
+        ax.set(yticks=range(len(measured)), yticklabels=names, xscale="log", title=title + extrapolated)
         ax.set_xlabel(f"time, as a ratio to {results[work][0]['way']}'s")
-        for y, total in enumerate(totals):
-            ax.text(total * 1.05, y, f"{total:.2g}" if total < 100 else f"{total:.0f}", va="center", fontsize="small")
-        ax.set_xlim(0.02, totals.max() * 3)
         ax.axvline(1, color="grey", linewidth=1)
+        for y, total in enumerate(totals):
+            said, beside = f"{total:.2g}" if total < 100 else f"{total:.0f}", 1.05 * (total if total > 1 else 1)
+            ax.text(beside, y, said, va="center", fontsize="small")
+        ax.set_xlim(0.02, totals.max() * 3)
         ax.legend(loc="upper right")
-    labels = {"batch": "images a batch", "steps": "steps"}
-    for ax, (kind, y) in zip(
-        axes[1], (("batch", "µs a step, compiled"), ("steps", "seconds in all, compiling included")), strict=True
-    ):
+    panels = (
+        ("C", "batch", "images a batch", "µs a step, compiled", "flat: overhead; rising: arithmetic"),
+        ("D", "width", "pixels an image", "µs a step, compiled", "flat: overhead; rising: arithmetic"),
+        ("E", "steps", "steps", "seconds in all, compiling included", "flat: paid once; rising: the steps"),
+    )
+    for letter, kind, x, y, title in panels:
+        ax = axes[letter]
         for i, (name, curve) in enumerate(results["growth"][kind].items()):
             ax.plot(curve["x"], curve["y"], "os^vDPX"[i % 7] + "-", label=name, markersize=5)
-        ax.set(xscale="log", yscale="log", xlabel=labels[kind], ylabel=y)
-        ax.legend()
-    axes[1][0].set_title("flat: overhead a step; rising: arithmetic")
-    axes[1][1].set_title("flat: what is paid once; rising: the steps")
+        ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
+    axes["C"].legend(fontsize="small")
     return figure
 
 

@@ -18,7 +18,7 @@ middle of the two sides, and TensorFlow's answer depends on how ReLU is written.
 Try
 
 - ``--leak 1``: leaky ReLU becomes the straight line a = z; it has no kink, and all three answers are the same.
-- ``--leak -1``: leaky ReLU becomes |z|; it turns the sign of what it passes back where z < 0.
+- ``--leak -1``: leaky ReLU becomes ``abs(z)``; it turns the sign of what it passes back where z < 0.
 
 Re-runs the first part of D5, "七、反向传播算法".
 """

@@ -1,6 +1,7 @@
 """Fixtures: the lesson that a test file is named after, and a folder for its figures."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -45,6 +46,17 @@ def load():
 def lesson(request, load):
     """Return the lesson that the test file is named after: test_01_regression.py -> 01_regression."""
     return load(request.path.stem.removeprefix("test_"))
+
+
+@pytest.fixture(scope="session")
+def permissions_apply():
+    """Return what to put before a command so that file permissions apply to it, as they do not to root."""
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("permissions do not apply to root, and there is no setpriv to make them")
+    without = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}"]
 
 
 @pytest.fixture

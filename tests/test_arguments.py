@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import os
 import subprocess
 import sys
 import typing
@@ -105,7 +104,8 @@ def test_whatever_main_is_given_it_returns_numbers_or_a_documented_error(name, l
         except (UsageError, DataError, DivergedError) as error:
             said = str(error)
         else:
-            if name != "06_loss_functions":  # whose subject is a loss that is infinite
+            # The subject of 06 is a loss that is infinite, and a wrong gradient of 13 may run off: its repair does not.
+            if name not in ("06_loss_functions", "13_wrong_gradients"):
                 assert all(np.isfinite(array).all() for array in numbers(result._replace(comparison=[])))
             assert result.figure.stat().st_size > 1000
             return
@@ -156,19 +156,15 @@ def test_places_for_the_figure(kind, load, tmp_path, capsys):
             subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to become a user to whom permissions apply")
-def test_a_folder_that_may_not_be_written(tmp_path):
+def test_a_folder_that_may_not_be_written(permissions_apply, tmp_path):
     place = tmp_path / "figures"
     place.mkdir(mode=0o555)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable]
-    if subprocess.run([*command, "-c", "import tf_backprop"], capture_output=True).returncode:
-        pytest.skip("the unprivileged user may not read this checkout or its Python")
-    script = lessons.SCRIPTS / "04_chain_rule.py"
-    done = subprocess.run([*command, script, "--figures", place], capture_output=True, text=True, timeout=120)
+    command = [*permissions_apply, sys.executable, lessons.SCRIPTS / "04_chain_rule.py", "--figures", place]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [f"error: {place}: Permission denied"] or str(place) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert str(place) in done.stderr
+    assert "Permission denied" in done.stderr
 
 
 def test_a_diverging_rate_says_the_step_and_what_to_lower_and_leaves_the_figure(run_script, tmp_path):

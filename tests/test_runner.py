@@ -70,7 +70,7 @@ def test_a_failure_stops_only_itself(folder, capsys):
     outcomes = list(runner.run(lessons.find(folder), {"data": "digits", "figures": "unknown to these"}))
     assert [outcome.error for outcome in outcomes] == [None, "ValueError: two", BROKEN, None]
     assert outcomes[0].notes == ["data: from digits"]
-    out = capsys.readouterr().out.splitlines()
+    out = [line for line in capsys.readouterr().out.splitlines() if line]  # rich before 14 leaves an empty one
     assert len(out) == 4
     assert "answer: learned 1.5, expected 1.25; figures" in out[0]
     assert "FAILED: ValueError: two" in out[1]

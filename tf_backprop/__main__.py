@@ -1,6 +1,6 @@
 """``python -m tf_backprop`` runs all lessons, with ``01 05`` some; the first word may be a command instead.
 
-``doctor`` looks at the machine; ``readme`` and ``ledger`` renew the README's tables.
+``doctor`` looks at the machine; ``readme``, ``ledger`` and ``verified`` renew the README's tables.
 """
 
 import sys
@@ -23,6 +23,10 @@ def main() -> None:
         from tf_backprop import ledger  # imports TensorFlow, which --list does not need
 
         command.run(ledger.renew, rest)
+    elif word == "verified":
+        from tf_backprop import arrays
+
+        command.run(arrays.renew, rest)
     else:
         from tf_backprop import demo
 

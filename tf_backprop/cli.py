@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
+from types import ModuleType
 
 from tf_backprop.command import run
 from tf_backprop.errors import UsageError
@@ -40,7 +41,9 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr):
         os.dup2(aside.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            _let_xla_say_that_it_is_there(tensorflow)
         except BaseException:
             aside.seek(0)
             os.write(stderr, aside.read())
@@ -48,6 +51,13 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _let_xla_say_that_it_is_there(tensorflow: ModuleType) -> None:
+    """Compile something before TensorFlow 2.21, where XLA does not ask ``TF_CPP_MIN_LOG_LEVEL`` for its first lines."""
+    old = tuple(int(part) for part in tensorflow.__version__.split(".")[:2]) < (2, 21)
+    if old and "TF_CONFIG" not in os.environ:  # a worker must make its strategy before any operation
+        tensorflow.function(tensorflow.negative, jit_compile=True)(tensorflow.constant(1.0))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,63 @@
+"""How Sphinx makes the web gallery: ``make docs``. What the tools cannot do by themselves is in extension.py."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # extension.py, for Sphinx and by name for sphinx-gallery
+sys.path.insert(0, str(HERE.parent))  # this copy of tf_backprop
+
+import extension
+
+project = "tf-backprop"
+author = copyright = "the tf-backprop authors"
+language = "en"
+highlight_language = "none"
+rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
+exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
+extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension", "_ext_steps"]
+
+# Nothing is asked of another host: MathJax lies on the site, and the pages keep no execution times.
+html_math_renderer = "mathjax"  # of two that there are, Sphinx would take the other one, for where there is no npm
+mathjax_path = extension.MATHJAX_FILE
+mathjax_options = {"defer": "defer"}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../scripts",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/\d\d_\w+\.py$",
+    "ignore_pattern": r"/(?!\d\d_)[^/]*\.py$",
+    "backreferences_dir": "gallery/backreferences",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_argv": "extension.lesson_arguments",
+    "reset_modules": ("matplotlib", "extension.before_a_lesson"),
+    "image_scrapers": ("extension.figures_with_alt_text",),
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1_000_000,
+    "first_notebook_cell": extension.first_notebook_cell(),
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "header_links_before_dropdown": 9,
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/: the lessons' lines are long
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "show_prev_next": True,
+}
+html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": []}
+
+copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
+gettext_compact = False
+locale_dirs = ["locale"]

@@ -1,0 +1,192 @@
+"""What docs/stepper.rst shows: one update of lesson 07 on one row, run by TensorFlow, and the lines that do it.
+
+Every number is the value of a piece of code: a piece is found in the source by its syntax, evaluated as it stands
+there, and shown beside its number. So a page can show neither a line that is not in the lesson nor a number that the
+line does not give. The lesson has no activation on its hidden layer; the two functions below are its own with one.
+"""
+
+import ast
+import html
+import inspect
+import json
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+from tf_backprop import cli, datasets, lessons  # noqa: F401 - cli keeps TensorFlow's start-up lines quiet
+from tf_backprop.errors import GradientError
+
+import numpy as np
+import tensorflow as tf
+from pygments.lexers import PythonLexer
+from pygments.token import STANDARD_TYPES
+
+LESSON = lessons.SCRIPTS / "07_two_layer_network.py"
+
+
+def sigmoid_loss(weights, x, y):
+    """L = mean((σ(x w1) w2 - y)²)."""
+    return tf.reduce_mean((tf.sigmoid(x @ weights["w1"]) @ weights["w2"] - y) ** 2)
+
+
+def sigmoid_gradients_by_hand(weights, x, y):
+    """dL/dw1 and dL/dw2, as in the lesson but for dL_dz."""
+    h = tf.sigmoid(x @ weights["w1"])  # (n, 3)
+    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
+    dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
+    dL_dz = dL_dh * h * (1 - h)  # (n, 3), σ'(z) = h (1 - h): back through σ, unit by unit
+    return {
+        "w1": tf.transpose(x) @ dL_dz,  # (2, n) (n, 3) -> (2, 3), xᵀ: the rows are summed
+        "w2": tf.transpose(h) @ dL_dy_hat,  # (3, n) (n, 1) -> (3, 1), hᵀ: the rows are summed
+    }
+
+
+def export() -> dict:
+    """Return one update from the lesson's start, without and with a sigmoid on the hidden layer.
+
+    Returns
+    -------
+    dict
+        ``numbers``: the first row ``x`` (2,) with its target ``y``, the weights ``w1`` (2, 3) and ``w2`` (3,) that
+        the lesson starts with, and its ``learning_rate``. ``identity`` and ``sigmoid``: ``values``, every
+        intermediate number by its symbol, without the axis of the single row; ``code``, HTML of the lines;
+        ``file``, where they stand.
+
+    Raises
+    ------
+    GradientError
+        When the gradient by hand is not that of the tape.
+    """
+    lesson = lessons.load(LESSON)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(lesson.main).parameters.items()}
+    data, start = datasets.volume_and_weight(), lesson.initial_weights(defaults["seed"])
+    x, y = (tf.constant(rows[:1], tf.float64) for rows in (data.x, data.y))
+    weights = {name: tf.constant(w, tf.float64) for name, w in start.items()}
+    numbers = {"x": x, "y": y, **weights, "learning_rate": defaults["learning_rate"]}
+    here = Path(__file__)
+    update = (LESSON, "update")
+    return {
+        "numbers": _plain(numbers),
+        "identity": _run(
+            lesson,
+            {"loss": (LESSON, "loss"), "gradients": (LESSON, "gradients_by_hand"), "update": update},
+            numbers,
+        ),
+        "sigmoid": _run(
+            lesson,
+            {"loss": (here, "sigmoid_loss"), "gradients": (here, "sigmoid_gradients_by_hand"), "update": update},
+            numbers,
+        ),
+    }
+
+
+def gradients_by_tape(loss, weights, x, y):
+    """Return the derivatives of ``loss(weights, x, y)`` by each of the `weights`, from the tape."""
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        L = loss(weights, x, y)
+    return tape.gradient(L, weights)
+
+
+def _run(lesson: ModuleType, functions: dict[str, tuple[Path, str]], numbers: dict) -> dict:
+    """Evaluate every piece of the `functions`, (file, name) by part, at `numbers`, in the order of the page."""
+    trees = {part: _function(path, name) for part, (path, name) in functions.items()}
+    pieces = _pieces(trees)
+    rate, weights = numbers["learning_rate"], {name: numbers[name] for name in ("w1", "w2")}
+    known = {"weights": weights, "x": numbers["x"], "y": numbers["y"], "learning_rate": rate}
+    values = {}
+    for symbol, node in pieces.items():
+        if symbol != "new_w":
+            values[symbol] = known[symbol] = _value(lesson, node, known)
+    for name, w in weights.items():
+        values[f"new_{name}"] = _value(lesson, pieces["new_w"], {"w": w, "dL_dw": values[f"dL_d{name}"], **known})
+    new = {name: values[f"new_{name}"] for name in weights}
+    values["new_L"] = _value(lesson, pieces["L"], known | {"weights": new})
+
+    loss = sigmoid_loss if "dL_dz" in pieces else lesson.loss
+    by_tape = gradients_by_tape(loss, weights, numbers["x"], numbers["y"])
+    if not all(np.allclose(values[f"dL_d{name}"], by_tape[name], rtol=1e-12, atol=1e-12) for name in weights):
+        raise GradientError("docs/export_steps.py: a gradient written by hand disagrees with the tape")
+    return {"values": _plain(values), "code": _code(functions, trees, pieces), "file": _file(functions["loss"][0])}
+
+
+def _value(lesson: ModuleType, node: ast.expr, known: dict):
+    return eval(compile(ast.Expression(node), str(LESSON), "eval"), vars(lesson), known)
+
+
+def _function(path: Path, name: str) -> ast.FunctionDef:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def _pieces(trees: dict[str, ast.FunctionDef]) -> dict[str, ast.expr]:
+    """Return the expression behind each symbol of the page, in the order of computing."""
+    L = trees["loss"].body[-1].value
+    products = [n for n in ast.walk(L) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult)]
+    y_hat = products[0]  # ast.walk comes to the outer product first
+    h = y_hat.left
+    pieces = ({"z": h.args[0]} if isinstance(h, ast.Call) else {}) | {"h": h, "y_hat": y_hat, "L": L}
+    for statement in trees["gradients"].body:
+        if isinstance(statement, ast.Assign) and statement.targets[0].id.startswith("dL_"):
+            pieces[statement.targets[0].id] = statement.value
+    gradients = trees["gradients"].body[-1].value
+    pieces |= {f"dL_d{k.value}": value for k, value in zip(gradients.keys, gradients.values, strict=True)}
+    return pieces | {"new_w": _first_return(trees["update"]).value.elts[0]}  # plain descent: w, and its slots m and v
+
+
+def _first_return(function: ast.FunctionDef) -> ast.Return:
+    return min((n for n in ast.walk(function) if isinstance(n, ast.Return)), key=lambda node: node.lineno)
+
+
+def _code(functions: dict, trees: dict[str, ast.FunctionDef], pieces: dict[str, ast.expr]) -> str:
+    """Return HTML of the functions, in which each token names the symbols it is part of (``data-of``)."""
+    blocks = []
+    for part, (path, _) in functions.items():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        last = (_first_return(trees[part]) if part == "update" else trees[part]).end_lineno
+        first = trees[part].lineno
+        own = {s: n for s, n in pieces.items() if any(n is node for node in ast.walk(trees[part]))}
+        spans = {s: (_offset(lines, n.lineno, n.col_offset), _offset(lines, n.end_lineno, n.end_col_offset))
+                 for s, n in own.items()}  # fmt: skip
+        begin, end = _offset(lines, first, 0), _offset(lines, last + 1, 0)
+        blocks.append(_html("".join(lines), begin, end, first, spans))
+    return "\n".join(blocks)
+
+
+def _offset(lines: list[str], line: int, column: int) -> int:
+    """Return the index into the text of a position as ``ast`` gives it: lines from 1, columns in bytes."""
+    before = sum(map(len, lines[: line - 1]))
+    return before + (len(lines[line - 1].encode()[:column].decode()) if column else 0)
+
+
+def _html(text: str, begin: int, end: int, line: int, spans: dict[str, tuple[int, int]]) -> str:
+    """Return the text from `begin` to `end` as lines of coloured tokens, cut where a span begins or ends."""
+    breaks = [edge for i in range(begin, end) if text[i] == "\n" for edge in (i, i + 1)]
+    cuts = sorted({begin, end, *breaks, *(edge for span in spans.values() for edge in span)})
+    out = [f'<span class="line" data-line="{line}">']
+    for start, kind, token in PythonLexer().get_tokens_unprocessed(text):
+        stop = start + len(token)
+        for a, b in pairwise([start, *(cut for cut in cuts if start < cut < stop), stop]):
+            if not begin <= a < end:
+                continue
+            if text[a:b] == "\n":
+                line += 1
+                out.append("\n</span>" + (f'<span class="line" data-line="{line}">' if b < end else ""))
+                continue
+            of = " ".join(symbol for symbol, (first, last) in spans.items() if first <= a < last)
+            attributes = f' class="{STANDARD_TYPES.get(kind, "")}"' + (f' data-of="{of}"' if of else "")
+            out.append(f"<span{attributes}>{html.escape(text[a:b])}</span>")
+    return "".join(out)
+
+
+def _plain(values: dict) -> dict:
+    """Return lists and numbers, without the axes of length 1: the single row, and the column of w2."""
+    return {name: np.squeeze(np.asarray(value)).tolist() for name, value in values.items()}
+
+
+def _file(path: Path) -> str:
+    return path.relative_to(lessons.SCRIPTS.parent).as_posix()
+
+
+if __name__ == "__main__":
+    print(json.dumps(export(), indent=1))

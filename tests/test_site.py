@@ -1,0 +1,152 @@
+"""The gallery's build when a lesson fails or npm is missing, and the check when something is missing after it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+from tf_backprop import lessons
+
+import pytest
+
+ROOT = lessons.SCRIPTS.parent
+DOCS = ROOT / "docs"
+HTML = DOCS / "_build" / "html"
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def copy(tmp_path):
+    if not (HTML / "index.html").exists():
+        pytest.skip("the site is not built: make docs")
+    return shutil.copytree(HTML, tmp_path / "html", ignore=shutil.ignore_patterns(".doctrees", "*.js", "*.zip"))
+
+
+def test_the_check_names_what_is_missing(copy):
+    check = module("check_site")
+    for script in HTML.rglob("*.js"):
+        target = copy / script.relative_to(HTML)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    for archive in HTML.rglob("*.zip"):
+        (copy / archive.relative_to(HTML)).touch()
+    assert check.problems(copy) == []
+
+    def remove(pattern):
+        for path in copy.rglob(pattern):
+            path.unlink()
+
+    remove("sphx_glr_05_himmelblau_001.png")
+    assert any("05_himmelblau_001.png leads nowhere" in line for line in check.problems(copy))
+    remove("04_chain_rule.ipynb")
+    assert any("04_chain_rule.ipynb leads nowhere" in line for line in check.problems(copy))
+    remove("errata.html")
+    assert "errata.html: missing" in check.problems(copy)
+    remove("12_moons_mlp.html")
+    assert "gallery/12_moons_mlp.html: missing" in check.problems(copy)
+    page = copy / "gallery" / "01_regression.html"
+    text = page.read_text(encoding="utf-8")
+    changes = {
+        'alt="Regression': ('alt="" title="', "gallery/01_regression.html: an image has no text"),
+        "<head>": (f'<head><script src="https://example.org/x.js"></script>{ROOT}', "loads https://example.org/x.js"),
+        "sphx-glr-script-out": ("", "gallery/01_regression.html: no output"),
+        "<h1>": ('<a href="#nowhere"></a><h1>', "#nowhere has no such place"),
+    }
+    for old, (new, complaint) in changes.items():
+        assert old in text, old
+        page.write_text(text.replace(old, new), encoding="utf-8")
+        assert complaint in "\n".join(check.problems(copy))
+    page.write_text(text + str(ROOT), encoding="utf-8")
+    assert "gallery/01_regression.html: names a folder of this machine" in check.problems(copy)
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Return a function that builds, in a copy of the project with one lesson, the site without npm."""
+    if not importlib.util.find_spec("sphinx_gallery"):
+        pytest.skip("needs Sphinx: pip install -e .[docs]")
+    if not (wheel := DOCS / "_build" / "wheel").exists():
+        pytest.skip("the site is not built: make docs")
+    unneeded = shutil.ignore_patterns("_build", "gallery", "mathjax", "__pycache__")
+    for folder in ("docs", "tf_backprop"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=unneeded)
+    shutil.copytree(wheel, tmp_path / "docs" / "_build" / "wheel")
+    for name in ("README.md", "CONTRIBUTING.md", "figures/speed.png", "scripts/GALLERY_HEADER.rst"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def run(name, change=lambda source: source, **pages):
+        source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+        (tmp_path / "scripts" / f"{name}.py").write_text(change(source), encoding="utf-8")
+        for page, text in pages.items():
+            (tmp_path / "docs" / f"{page}.rst").write_text(text, encoding="utf-8")
+        environment = os.environ | {"PATH": str(tmp_path)}
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "docs", "site"]
+        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        return process, tmp_path / "site"
+
+    return run
+
+
+def test_without_npm_the_build_says_so_and_equations_are_text(build):
+    page = ":orphan:\n\nEquations\n=========\n\n:math:`p < q`\n\n.. math:: \\frac{\\partial L}{\\partial W}\n"
+    process, site = build("04_chain_rule", equations=page)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("equations stay TeX source: npm, which brings mathjax@") == 1
+    text = (site / "equations.html").read_text(encoding="utf-8")
+    assert '<code class="math">p &lt; q</code>' in text
+    assert '<pre class="math">\\frac{\\partial L}{\\partial W}</pre>' in text
+    assert "mathjax" not in text.lower()
+    assert "04 The chain rule" in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_build_fails_when_a_lesson_fails_and_says_why(build):
+    def wrong(source):
+        changed = source.replace("cli.check(seed", "cli.check(-1 - seed")
+        assert changed != source
+        return changed
+
+    process, _ = build("04_chain_rule", wrong)
+    assert process.returncode != 0
+    assert "04_chain_rule.py" in process.stderr
+    assert "--seed must be a whole number from 0, not -1" in process.stderr
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """Return a function that puts a program called npm, made of shell lines, before all others."""
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e .[docs]")
+
+    def put(lines):
+        path = tmp_path / "bin" / "npm"
+        path.parent.mkdir()
+        path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return put
+
+
+def test_npm_that_fails_leaves_text(npm, tmp_path):
+    extension = module("extension")
+    npm("exit 1")
+    assert "npm did not bring mathjax@" in extension._fetch_mathjax(tmp_path / "static" / "tex-svg-full.js")
+    assert not (tmp_path / "static").exists()
+
+
+def test_another_file_than_ours_stops_the_build(npm, tmp_path):
+    extension = module("extension")
+    file = tmp_path / "package" / "es5" / "tex-svg-full.js"
+    file.parent.mkdir(parents=True)
+    file.write_text("another", encoding="utf-8")
+    npm(f'tar czf "$5/mathjax.tgz" -C "{tmp_path}" package')
+    with pytest.raises(extension.ExtensionError, match="SHA-256"):
+        extension._fetch_mathjax(tmp_path / "static" / file.name)
+    assert not (tmp_path / "static").exists()
