@@ -105,7 +105,7 @@ def make(place, images, learning_rate, mistake=None):
 
     in_each = lambda f: lambda batch: place.strategy.run(f, args=(batch,))
     steps = lambda batches: tf.map_fn(in_each(step), batches, fn_output_signature=tf.float32, parallel_iterations=1)
-    return parameters, tf.function(steps), tf.function(in_each(compare))
+    return parameters, team.compiled(steps), team.compiled(in_each(compare))
 
 
 def train(steps, parameters, order, many, keeper):
@@ -121,7 +121,7 @@ def train(steps, parameters, order, many, keeper):
 # Plot and main
 # -------------
 def main(
-    workers: int = 2,
+    workers: int | None = None,
     steps: int = 500,
     batch_size: int = 128,
     learning_rate: float = 0.5,
@@ -137,14 +137,14 @@ def main(
     """Train softmax regression with every batch split over workers, and compare with one worker.
 
     Args:
-        workers: processes on this machine; with TF_CONFIG set, this is one of the processes that it names
+        workers: processes here (None is two, in a notebook one); with TF_CONFIG set, this is one that it names
         steps: updates
         mistake: make this one
         checkpoint: folder to save the training in as it goes, and to resume it from
         start_timeout: seconds that the workers have to find one another
     """
     cli.check(seed, steps=steps, batch_size=batch_size, learning_rate=learning_rate, start_timeout=start_timeout)
-    if team.to_be_started(workers, batch_size, mistake, checkpoint):
+    if (workers := team.to_start(workers, batch_size, mistake, checkpoint)) > 1:
         return Distributed(*team.launch(main, locals(), workers, start_timeout))
     with team.join(start_timeout) as place:
         images = datasets.images(data, mnist_dir, batch_size)
@@ -164,7 +164,7 @@ def main(
         parameters, run, _ = make(team.alone(), images.train, learning_rate)
         losses["whole"], learned["whole"] = train(run, parameters, order(), steps, team.Keeper())
         ms["whole"] = team.milliseconds(run, len(y), sizes)
-        gradients, model = (each, mean["W"], whole["W"]), team.model(sizes, ms, P, place.workers)
+        gradients, model = (each, mean["W"], whole["W"]), team.print_speed(batch_size, sizes, ms, P, place.workers)
         drawn = plotting.data_parallel(x[next(order())], shares, gradients, losses, sizes, ms, P, *model)
         figure = plotting.save(drawn, figures, "14_mnist_softmax_distributed", show)
         report.require_finite(losses["split"])

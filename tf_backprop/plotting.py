@@ -523,7 +523,8 @@ def data_parallel(
         axes["D"].text(0.05, 0.05, "one machine is faster", **beside)
         axes["D"].set_ylim(min(len(x), pays(p[-1])) / 4, 10 * pays(p[0]))
         axes["D"].set_title("Model: where splitting would pay")
-    axes["C"].legend()
+    axes["C"].set_ylim(min(ms["whole"]) / 8)  # room for the legend
+    axes["C"].legend(loc="lower right")
     return figure
 
 
@@ -540,7 +541,9 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         inset.set_title(title, size="medium")
 
     def arrow(start, end, text=""):
-        ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "linewidth": 1.8, "mutation_scale": 16})
+        ax.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.8, "mutation_scale": 16}
+        )
         ax.text((start[0] + end[0]) / 2, max(start[1], end[1]) + 0.02, text, ha="center", va="bottom")
 
     ax.text(0.15, 1.0, "what each worker holds", ha="center", size="large", weight="bold")

@@ -5,6 +5,7 @@ A worker is the lesson's own file, started with ``TF_CONFIG`` in its environment
 """
 
 import contextlib
+import ctypes
 import inspect
 import json
 import math
@@ -29,8 +30,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 Result = TypeVar("Result", bound=tuple)
 
-#: The most workers that one machine is asked for.
-MOST = 64
+#: The most workers that one machine is asked for, and how many it gets without being asked.
+MOST, USUAL = 64, 2
 
 #: Seconds between two signs of life of a worker, and without one until it counts as frozen.
 BEAT, SILENCE = 0.5, 6.0
@@ -90,8 +91,10 @@ class _Launcher:
 _launcher: _Launcher | None = None
 
 
-def to_be_started(workers: int, batch_size: int, mistake: str | None, checkpoint: Path | None) -> bool:
-    """Return whether workers are to be started: several, and this is not one of those that ``TF_CONFIG`` names.
+def to_start(workers: int | None, batch_size: int, mistake: str | None, checkpoint: Path | None) -> int:
+    """Return how many workers are to be started; one is this process, alone or as ``TF_CONFIG`` has it.
+
+    None is `USUAL`, but one in a notebook, and then it is said why.
 
     Raises
     ------
@@ -99,7 +102,13 @@ def to_be_started(workers: int, batch_size: int, mistake: str | None, checkpoint
         When the batch cannot be cut into slices of one size, or is too small for a mistake to show.
     """
     in_cluster = bool(os.environ.get("TF_CONFIG"))
-    workers = len(_cluster()[0]) if in_cluster else workers
+    if in_cluster:
+        workers = len(_cluster()[0])
+    elif workers is None and _in_notebook():
+        workers = 1
+        print("workers: one, since no other process could run a notebook's cells")
+    elif workers is None:
+        workers = USUAL
     if not 1 <= workers <= MOST:
         raise UsageError(f"--workers must be a whole number from 1 to {MOST}, not {workers}")
     if batch_size % workers:
@@ -109,7 +118,7 @@ def to_be_started(workers: int, batch_size: int, mistake: str | None, checkpoint
         raise UsageError("--mistake takes --workers 2 or more, and a --batch-size of at least two images for each")
     if mistake and checkpoint:
         raise UsageError("--checkpoint and --mistake do not go together")
-    return workers > 1 and not in_cluster
+    return 1 if in_cluster else workers
 
 
 @contextlib.contextmanager
@@ -195,19 +204,30 @@ if not select.select([0], [], [], float(seconds))[0]:
             missing.append(f"worker {i} ({address})")
     who = " and ".join(missing) + " did not answer" if missing else "not all workers came together"
     os.write(2, f"error: worker {rank} waited {seconds} s: {who}\\n".encode())
-    os.kill(int(pid), signal.SIGKILL)
+    os.kill(int(pid), signal.SIGHUP)
+    if not select.select([0], [], [], 2)[0]:  # under nohup it does not hear that
+        os.kill(int(pid), signal.SIGKILL)
 """
 
 
 @contextlib.contextmanager
 def _at_most(seconds: float, addresses: Sequence[str], rank: int) -> Iterator[None]:
-    """Kill this process when the workers have not met in time; a launcher, which knows more, does so by itself."""
-    if _launcher:
+    """End this process when the workers have not met in time; a launcher, which knows more, does so by itself."""
+    if _launcher or os.name != "posix":
         yield
         return
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    hears = signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    if hears:  # C's _exit needs no Python; it is given the signal's number, which here is the status of a failure, 1
+        libc.signal(signal.SIGHUP, ctypes.cast(libc._exit, ctypes.c_void_p))
     command = [sys.executable, "-c", _WATCH, f"{seconds:g}", str(os.getpid()), str(rank), *addresses]
-    with subprocess.Popen(command, stdin=subprocess.PIPE):  # the end of the block closes the pipe, which ends it
-        yield
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE):  # the end of the block closes the pipe, which ends it
+            yield
+    finally:
+        if hears:
+            libc.signal(signal.SIGHUP, None)  # the default
 
 
 def alone() -> Place:
@@ -412,9 +432,13 @@ def launch(main: Callable[..., Result], arguments: Mapping[str, object], count: 
 
 def _script(main: Callable) -> str:
     file = inspect.getsourcefile(main)
-    if file is None or not os.path.exists(file) or "ipykernel" in sys.modules:
+    if file is None or not os.path.exists(file) or _in_notebook():
         raise WorkerError("a notebook's cells are no file that workers could run: take --workers 1, or the script")
     return os.path.abspath(file)
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
 
 
 def _options(arguments: Mapping[str, object]) -> list[str]:
@@ -488,6 +512,25 @@ def _require_well(team: Sequence[_Worker]) -> None:
 # How long it takes
 
 
+def compiled(function: Callable) -> Callable:
+    """Return `function`, which takes one array, as a graph for each shape that it is called with.
+
+    That is what `tf.function` does, which from the fifth shape or the fifth call of a lesson on warns of it.
+    """
+    import tensorflow as tf
+
+    traced, graphs = tf.function(function), {}
+
+    def call(values: np.ndarray) -> object:
+        values = tf.constant(values)
+        shape = tuple(values.shape)
+        if shape not in graphs:
+            graphs[shape] = traced.get_concrete_function(values)
+        return graphs[shape](values)
+
+    return call
+
+
 def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 3) -> np.ndarray:
     """Return the time (sizes,) of a step by batch size: the best of some calls of ``steps(batches)``."""
     rng = np.random.default_rng(0)  # the same batches in all workers, which call this together
@@ -501,14 +544,13 @@ def exchange_milliseconds(place: Place, P: int, repeats: int = 3) -> np.ndarray:
     def mean(value):
         return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(value))  # the copy is on the device
 
-    @tf.function
     def exchanges(values):
         total = 0.0
         for i in tf.range(len(values)):
             total += place.strategy.run(mean, args=(values[i],))[0]
         return total
 
-    return _best(exchanges, [np.ones((_STEPS, numbers), np.float32) for numbers in (P, 100 * P)], repeats)
+    return _best(compiled(exchanges), [np.ones((_STEPS, numbers), np.float32) for numbers in (P, 100 * P)], repeats)
 
 
 def _best(run: Callable, inputs: Sequence[np.ndarray], repeats: int) -> np.ndarray:
@@ -521,6 +563,27 @@ def _best(run: Callable, inputs: Sequence[np.ndarray], repeats: int) -> np.ndarr
             times.append(time.perf_counter() - start)
         best.append(1000 * min(times) / len(each))
     return np.array(best)
+
+
+def print_speed(
+    n: int, sizes: Sequence[int], ms: Mapping[str, np.ndarray], P: int, workers: int
+) -> tuple[Callable, Callable]:
+    """Print how many steps of `n` images a second takes, and from where on the `model` says that splitting pays.
+
+    Returns
+    -------
+    step, pays
+        The model, of `sizes` (which have `n`), `ms`, `P` and `workers`.
+    """
+    step, pays = model(sizes, ms, P, workers)
+    split, whole = (f"{1000 / ms[run][list(sizes).index(n)]:,.0f}" for run in ("split", "whole"))
+    if workers == 1:
+        print(f"steps of {n} images a second: {whole}")
+    else:
+        print(f"steps of {n} images a second: {split} by {workers} workers on this machine, {whole} by one")
+        larger = f"with {100 * P:,} parameters from {pays(100 * P):,.0f}"
+        print(f"model: {workers} machines are faster than one from {pays(P):,.0f} images a step on, {larger}")
+    return step, pays
 
 
 def model(sizes: Sequence[int], ms: Mapping[str, np.ndarray], P: int, workers: int) -> tuple[Callable, Callable]:
