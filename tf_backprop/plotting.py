@@ -491,22 +491,30 @@ def data_parallel(
         The model of `workers.model`, and the number of parameters.
     """
     K, digit = len(shares), 0
+    split = f"{K} workers" if K > 1 else "the worker"
     figure, axes = mosaic("AAA;BCD", (13, 8.6), height_ratios=[1, 1])
     _exchange(axes["A"], x, shares, *(np.asarray(g)[..., digit] for g in gradients), digit)
 
     at = np.arange(1, len(losses["whole"]) + 1)
     axes["B"].plot(at, losses["whole"], color=COLOURS[5], linewidth=6, label="one worker, whole batch")
-    axes["B"].plot(at, losses["split"], color=COLOURS[7], linewidth=0.8, label=f"{K} workers, a slice each")
+    axes["B"].plot(
+        at,
+        losses["split"],
+        color=COLOURS[7],
+        linewidth=0.8,
+        label=f"{split}, a slice each" if K > 1 else "the same, as the only worker",
+    )
     off = np.abs(losses["whole"] - losses["split"]).max()
     axes["B"].set(xlabel="step", ylabel="loss of the batch", yscale="log", title=f"The two runs differ by {off:.0e}")
     axes["B"].legend(loc="upper right")
 
     n = np.geomspace(min(sizes) / 1.5, 1.5 * max([*sizes, pays(P) if K > 1 else 1]), 60)
     axes["C"].plot(sizes, ms["whole"], "o", color=COLOURS[0], label="one worker, measured")
-    axes["C"].plot(sizes, ms["split"], "s", color=COLOURS[1], label=f"{K} workers on this machine, measured")
+    axes["C"].plot(sizes, ms["split"], "s", color=COLOURS[1], label=f"{split} on this machine, measured")
     axes["C"].plot(n, step(n), color=COLOURS[0], linewidth=1, label="one worker, model")
     axes["D"].set(xlabel="parameters of the network", ylabel="images in a batch", xscale="log", yscale="log")
     axes["C"].set(xlabel="images in a batch", ylabel="milliseconds a step", xscale="log", yscale="log")
+    axes["D"].set_visible(K > 1)
     slower = np.mean(ms["split"] > ms["whole"])
     said = "slower here" if slower == 1 else "faster here" if slower == 0 else "slower here with small batches"
     axes["C"].set_title(f"One machine: {K} workers are {said}" if K > 1 else "The time of a step")
@@ -549,9 +557,10 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
     ax.text(0.15, 1.0, "what each worker holds", ha="center", size="large", weight="bold")
     ax.text(0.55, 1.0, f"what travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
     ax.text(0.91, 1.0, "what it is", ha="center", size="large", weight="bold")
-    height = 0.9 / len(shown)
+    height = 0.9 / max(2, len(shown))
+    top = 0.5 + height * len(shown) / 2
     for row, rank in enumerate(shown):
-        bottom = 0.95 - (row + 1) * height
+        bottom = top - (row + 1) * height
         middle = bottom + 0.4 * height
         few = x[shares[rank]][:6]
         strip = np.concatenate([image.reshape(side, side) for image in few], axis=1)
