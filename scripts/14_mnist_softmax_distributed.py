@@ -36,7 +36,7 @@ import tensorflow as tf
 # Prepare
 # -------
 MISTAKES = "sum", "uneven", "no-reduce", "dropped-image"
-SPAN, SIZES = 50, (128, 512, 2048, 4096)  # steps between two checkpoints; batches that are timed
+SPAN, SIZES = 50, (128, 1024, 4096)  # steps between two checkpoints; batches that are timed
 
 
 class Distributed(NamedTuple):

@@ -544,8 +544,8 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
     def gradient(values, place, title):
         inset = ax.inset_axes(place)
         inset.imshow(values.reshape(side, side), cmap="PuOr", vmin=-most, vmax=most)
-        inset.set(xticks=[], yticks=[])
-        inset.grid(False)
+        inset.set_axis_off()
+        inset.set_in_layout(False)  # it lies within `ax`, and measuring it takes a while
         inset.set_title(title, size="medium")
 
     def arrow(start, end, text=""):
@@ -566,8 +566,8 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         strip = np.concatenate([image.reshape(side, side) for image in few], axis=1)
         inset = ax.inset_axes([0.0, bottom + 0.1 * height, 0.3, 0.6 * height])
         inset.imshow(strip, cmap="Greys")
-        inset.set(xticks=[], yticks=[])
-        inset.grid(False)
+        inset.set_axis_off()
+        inset.set_in_layout(False)
         first, last = shares[rank].start, shares[rank].stop - 1
         inset.set_title(f"worker {rank}: W, b and images {first} to {last} of the batch", size="medium")
         gradient(each[rank], [0.37, bottom + 0.05 * height, 0.14, 0.7 * height], "gradient of its images")

@@ -531,13 +531,13 @@ def compiled(function: Callable) -> Callable:
     return call
 
 
-def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 3) -> np.ndarray:
+def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 2) -> np.ndarray:
     """Return the time (sizes,) of a step by batch size: the best of some calls of ``steps(batches)``."""
     rng = np.random.default_rng(0)  # the same batches in all workers, which call this together
     return _best(steps, [rng.integers(images, size=(_STEPS, size)) for size in sizes], repeats)
 
 
-def exchange_milliseconds(place: Place, P: int, repeats: int = 3) -> np.ndarray:
+def exchange_milliseconds(place: Place, P: int, repeats: int = 2) -> np.ndarray:
     """Return the time (2,) of an all-reduce of P and of 100 P numbers; all workers call this together."""
     import tensorflow as tf
 
