@@ -515,9 +515,12 @@ def kept(sixty, tmp_path):
     return shutil.copytree(sixty, tmp_path / "kept")
 
 
-def test_more_steps_go_on_where_it_ended(kept, lesson, tmp_path):
+def test_more_steps_go_on_where_it_ended(kept, lesson, monkeypatch, tmp_path):
+    done, keep = [], team.Keeper.keep
+    monkeypatch.setattr(team.Keeper, "keep", lambda self, losses, n: (done.append(len(losses)), keep(self, losses, n)))
     more = lesson.main(workers=1, steps=120, data="digits", checkpoint=kept, figures=tmp_path)
     assert_right(more, lesson, 120)
+    assert done[:2] == [60 + lesson.SPAN, 120], "and not from the start"
 
 
 def test_a_checkpoint_of_other_settings(kept, lesson, tmp_path):

@@ -525,7 +525,7 @@ def data_parallel(
         axes["D"].fill_between(p, pays(p), 10 * pays(p[0]), color=COLOURS[2], alpha=0.3)
         axes["D"].plot(p, pays(p), color=COLOURS[2])
         axes["D"].plot(P, len(x), "o", color="black")
-        axes["D"].annotate("  this lesson", (P, len(x)), va="center")
+        axes["D"].annotate("\nthis lesson", (P, len(x)), ha="center", va="top", linespacing=0.6)
         beside = {"transform": axes["D"].transAxes, "size": "large"}
         axes["D"].text(0.95, 0.93, f"{K} machines are faster", ha="right", va="top", **beside)
         axes["D"].text(0.05, 0.05, "one machine is faster", **beside)
