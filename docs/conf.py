@@ -49,7 +49,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "header_links_before_dropdown": 10,
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/: the lessons' lines are long
     "footer_start": ["copyright"],

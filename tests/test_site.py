@@ -13,6 +13,7 @@ import pytest
 ROOT = lessons.SCRIPTS.parent
 DOCS = ROOT / "docs"
 HTML = DOCS / "_build" / "html"
+LESSON = "04_chain_rule.py"
 
 
 def module(name):
@@ -69,26 +70,25 @@ def test_the_check_names_what_is_missing(copy):
 
 @pytest.fixture
 def build(tmp_path):
-    """Return a function that builds, in a copy of the project with one lesson, the site without npm."""
+    """Return a function that builds, without npm, a site of one lesson and the pages that it is given."""
     if not importlib.util.find_spec("sphinx_gallery"):
         pytest.skip("needs Sphinx: pip install -e .[docs]")
-    if not (wheel := DOCS / "_build" / "wheel").exists():
-        pytest.skip("the site is not built: make docs")
-    unneeded = shutil.ignore_patterns("_build", "gallery", "mathjax", "__pycache__")
-    for folder in ("docs", "tf_backprop"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=unneeded)
-    shutil.copytree(wheel, tmp_path / "docs" / "_build" / "wheel")
-    for name in ("README.md", "CONTRIBUTING.md", "figures/speed.png", "scripts/GALLERY_HEADER.rst"):
+    for name in ("docs/conf.py", "docs/extension.py", f"scripts/{LESSON}", "scripts/GALLERY_HEADER.rst"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    for folder in ("tf_backprop", "docs/_static"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("mathjax", "__pycache__"))
 
-    def run(name, change=lambda source: source, **pages):
-        source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
-        (tmp_path / "scripts" / f"{name}.py").write_text(change(source), encoding="utf-8")
+    def run(change=lambda source: source, **pages):
+        script = tmp_path / "scripts" / LESSON
+        script.write_text(change(script.read_text(encoding="utf-8")), encoding="utf-8")
+        pages["index"] = ".. toctree::\n   :glob:\n\n   gallery/index\n   *\n"
         for page, text in pages.items():
-            (tmp_path / "docs" / f"{page}.rst").write_text(text, encoding="utf-8")
+            (tmp_path / "docs" / f"{page}.rst").write_text(f"{page.title()}\n=========\n\n{text}", encoding="utf-8")
         environment = os.environ | {"PATH": str(tmp_path)}
-        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "docs", "site"]
+        # Without the stepper, the Markdown pages and the wheel, which are made from files that this site has not.
+        without = ["-D", "extensions=sphinx_copybutton,sphinx_gallery.gen_gallery,extension", "-D", "rst_epilog="]
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *without, "docs", "site"]
         process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         return process, tmp_path / "site"
 
@@ -96,15 +96,15 @@ def build(tmp_path):
 
 
 def test_without_npm_the_build_says_so_and_equations_are_text(build):
-    page = ":orphan:\n\nEquations\n=========\n\n:math:`p < q`\n\n.. math:: \\frac{\\partial L}{\\partial W}\n"
-    process, site = build("04_chain_rule", equations=page)
+    page = ":math:`p < q`\n\n.. math:: \\frac{\\partial L}{\\partial W}\n"
+    process, site = build(equations=page)
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("equations stay TeX source: npm, which brings mathjax@") == 1
     text = (site / "equations.html").read_text(encoding="utf-8")
     assert '<code class="math">p &lt; q</code>' in text
     assert '<pre class="math">\\frac{\\partial L}{\\partial W}</pre>' in text
     assert "mathjax" not in text.lower()
-    assert "04 The chain rule" in (site / "index.html").read_text(encoding="utf-8")
+    assert "04 The chain rule" in (site / "gallery" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_build_fails_when_a_lesson_fails_and_says_why(build):
@@ -113,9 +113,10 @@ def test_the_build_fails_when_a_lesson_fails_and_says_why(build):
         assert changed != source
         return changed
 
-    process, _ = build("04_chain_rule", wrong)
+    process, _ = build(wrong)
     assert process.returncode != 0
-    assert "04_chain_rule.py" in process.stderr
+    assert "describe_thumbnails" not in process.stderr
+    assert LESSON in process.stderr
     assert "--seed must be a whole number from 0, not -1" in process.stderr
 
 

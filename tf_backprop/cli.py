@@ -24,9 +24,13 @@ def import_tensorflow() -> None:
     """Import TensorFlow with standard error set aside, and give back what was written if the import fails.
 
     TensorFlow writes a few lines to file descriptor 2 while it is being imported, before it reads
-    ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything.
+    ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything; and
+    ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
+    # One thread within an operation: the order of a long sum, so its last bits, would depend on the number of cores,
+    # and operations as small as these are not faster with more.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     asked_for = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") < "3"
     if "tensorflow" in sys.modules or asked_for:
         import tensorflow
