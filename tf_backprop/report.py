@@ -156,8 +156,11 @@ def update_errors(
     before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
     """Return |before - after - slopes| / |slopes| by parameter, for an update at the learning rate 1."""
-    norm = np.linalg.norm
-    return {name: float(norm(p - after[name] - slopes[name]) / norm(slopes[name])) for name, p in before.items()}
+
+    def norm(v):  # np.linalg.norm splits a long sum by threads, so that its last bits depend on the number of cores
+        return float(np.sqrt(np.sum(np.square(v))))
+
+    return {name: norm(p - after[name] - slopes[name]) / norm(slopes[name]) for name, p in before.items()}
 
 
 def verdict(
