@@ -32,24 +32,6 @@ def test_runs_as_a_script_in_an_empty_folder(name, load, run_script, tmp_path):
     assert np.asarray(Image.open(figure).convert("L")).std() > 10, "the figure is blank"
 
 
-def leaves(value):
-    """Return every array and number in a result, dicts and tuples opened, in order."""
-    if isinstance(value, dict):
-        return [leaf for key in value for leaf in leaves(value[key])]
-    if isinstance(value, (tuple, list)):
-        return [leaf for item in value for leaf in leaves(item)]
-    return [np.asarray(value)] if isinstance(value, (int, float, np.ndarray, np.generic)) else []
-
-
-@pytest.mark.parametrize("name", LESSONS)
-def test_same_seed_gives_the_same_bits(name, load, tmp_path):
-    module = load(name)
-    first, second = (leaves(module.main(figures=tmp_path, **arguments(module))) for _ in range(2))
-    assert len(first) == len(second) > 0
-    for one, other in zip(first, second, strict=True):
-        assert one.tobytes() == other.tobytes()
-
-
 @pytest.mark.parametrize("name", LESSONS)
 def test_form(name, load):
     path = lessons.SCRIPTS / f"{name}.py"
