@@ -3,7 +3,7 @@
 # `make docs` builds the web gallery; after it, `make test` looks at it in a browser, where there is one.
 PYTHON ?= python3
 EXTRAS ?= bench
-PARALLEL ?= -n auto --dist loadfile
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

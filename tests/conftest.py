@@ -13,7 +13,12 @@ import pytest
 matplotlib.use("Agg")
 
 
+#: Files that take longest, to be started first: or one process would end long after the others.
+LONGEST = ("test_determinism", "test_lessons", "test_arguments", "test_13_wrong_gradients", "test_environment")
+
+
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: (*LONGEST, item.path.stem).index(item.path.stem))
     if not os.environ.get("MNIST_DIR"):
         skip = pytest.mark.skip(reason="needs the real MNIST: set MNIST_DIR")
         for item in items:

@@ -66,11 +66,17 @@ def test_the_slope_of_a_power_law():
     assert results.slope(x, [7 * value**0.8 for value in x]) == pytest.approx(0.8)
 
 
+def cells(tables):
+    """Return the words of tables, without their rulers, whose lengths depend on the version of tabulate."""
+    return [word for word in tables.split() if set(word) - set("=-|:")]
+
+
 def test_page_and_readme_say_what_was_measured():
     measured = results.read()
     page = results.ROOT / "docs" / "speed_tables.txt"
-    assert page.read_text(encoding="utf-8") == results.tables(measured, "rst") + "\n"
-    assert readme.blocks(readme.README.read_text(encoding="utf-8"))["speed"] == results.headlines(measured)
+    assert cells(page.read_text(encoding="utf-8")) == cells(results.tables(measured, "rst"))
+    said = readme.blocks(readme.README.read_text(encoding="utf-8"))["speed"]
+    assert cells(said) == cells(results.headlines(measured))
     assert (results.ROOT / "figures" / "speed.png").stat().st_size > 10_000
     prose = (results.ROOT / "docs" / "speed.rst").read_text(encoding="utf-8")
     for line in page.read_text(encoding="utf-8").splitlines():
