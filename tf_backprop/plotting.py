@@ -548,11 +548,9 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         inset.set_in_layout(False)  # it lies within `ax`, and measuring it takes a while
         inset.set_title(title, size="medium")
 
-    def arrow(start, end, text=""):
-        ax.annotate(
-            "", end, start, arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.8, "mutation_scale": 16}
-        )
-        ax.text((start[0] + end[0]) / 2, max(start[1], end[1]) + 0.02, text, ha="center", va="bottom")
+    def arrow(start, end):
+        style = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.8, "mutation_scale": 16}
+        ax.annotate("", end, start, arrowprops=style)
 
     ax.text(0.15, 1.0, "what each worker holds", ha="center", size="large", weight="bold")
     ax.text(0.55, 1.0, f"what travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
@@ -570,7 +568,9 @@ def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
         inset.set_in_layout(False)
         first, last = shares[rank].start, shares[rank].stop - 1
         inset.set_title(f"worker {rank}: W, b and images {first} to {last} of the batch", size="medium")
-        gradient(each[rank], [0.37, bottom + 0.05 * height, 0.14, 0.7 * height], "gradient of its images")
+        gradient(
+            each[rank], [0.37, bottom + 0.05 * height, 0.14, 0.7 * height], f"its gradient, weights of the {digit}"
+        )
         arrow((0.31, middle), (0.39, middle))
         arrow((0.49, middle), (0.61, 0.5))
     gradient(mean, [0.6, 0.3, 0.14, 0.4], "their mean, which\nall workers get")
