@@ -310,7 +310,7 @@ BAD_ANSWERS = {
     "404": lambda self: self.send_error(404),
     "503": lambda self: self.send_error(503),
     "redirect loop": lambda self: (self.send_response(302), self.send_header("Location", "/"), self.end_headers()),
-    "silence": lambda self: time.sleep(3),
+    "silence": lambda self: time.sleep(30),
 }
 
 
@@ -346,7 +346,7 @@ def test_no_server_at_all(why, serve, monkeypatch, capsys):
 
 
 def test_a_proxy_that_hangs(serve, monkeypatch):
-    serve(lambda self: time.sleep(3))
+    serve(lambda self: time.sleep(30))
     monkeypatch.setenv("http_proxy", datasets.MNIST_URL)
     monkeypatch.setattr(datasets, "MNIST_URL", "http://example.invalid/mnist.npz")
     start = time.monotonic()

@@ -41,6 +41,7 @@ def test_differences_are_found():
     assert arrays.differences(one, same) == {"a": 0.0, "b": 0.0, "c": 0.0}
     other = {"a/x": np.array([1.0, 2.1]), "b/x": np.array([3.0, 4.0]), "c/x": np.zeros(3)}
     assert arrays.differences(one, other) == {"a": pytest.approx(0.05), "b": np.inf, "c": np.inf}
+    assert arrays.differences(one, {"a/x": one["a/x"]}) == {"a": 0.0, "b": np.inf, "c": np.inf}
 
 
 def test_every_number_of_a_result_is_compared(load, tmp_path):
