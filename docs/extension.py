@@ -63,6 +63,8 @@ def before_a_lesson(gallery_conf, name):
     """
     from tf_backprop import cli, command  # noqa: F401 - cli imports TensorFlow quietly
 
+    (FIGURES / Path(name).with_suffix(".png").name).unlink(missing_ok=True)  # of the build before
+
     end_process = command.fail
 
     def fail(message, status):
@@ -75,11 +77,19 @@ def before_a_lesson(gallery_conf, name):
 
 
 def figures_with_alt_text(block, block_vars, gallery_conf):
-    """Return what sphinx-gallery makes of the open figures, with the lesson's title before the figure's own titles."""
-    from sphinx_gallery.scrapers import matplotlib_scraper
+    """Return what sphinx-gallery makes of the open figures, with the lesson's title before the figure's own titles.
+
+    A figure that a lesson's worker process has drawn is not open here, but in its file.
+    """
+    from sphinx_gallery.scrapers import figure_rst, matplotlib_scraper
 
     rst = matplotlib_scraper(block, block_vars, gallery_conf)
     (lesson,) = lessons.select([block_vars["src_file"]])
+    drawn = FIGURES / f"{lesson.name}.png"
+    if not rst and drawn.exists():
+        place = next(block_vars["image_path_iterator"])
+        shutil.copy(drawn, place)
+        rst = figure_rst([place], gallery_conf["src_dir"], lesson.question)
     return re.sub(r"(:alt: )(.*)", lambda m: f"{m[1]}{lesson.title}: {m[2]}", rst)
 
 

@@ -28,7 +28,7 @@ def save(file: Path, names: tuple[str, ...] = (), data: datasets.Choice = "digit
     """
     found = {f"{VERSIONS}{name}": np.array(version) for name, version in versions().items()}
     with tempfile.TemporaryDirectory() as figures:
-        options = {"data": data, "figures": Path(figures)}
+        options = {"data": data, "figures": Path(figures), "workers": 1}  # several have tests of their own
         for lesson in lessons.select(names):
             main = lessons.load(lesson.path).main
             taken = inspect.signature(main).parameters
@@ -39,11 +39,16 @@ def save(file: Path, names: tuple[str, ...] = (), data: datasets.Choice = "digit
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """Yield every number and array in a lesson's result, with the names of the fields and keys that lead to it."""
+    """Yield every number and array in a lesson's result, with the names of the fields and keys that lead to it.
+
+    But what took how long, which is never the same twice.
+    """
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
         for key, part in value.items():
+            if key == "milliseconds":
+                continue
             yield from leaves(part, f"{name}.{key}" if name else str(key))
     elif isinstance(value, (list, tuple)):
         for i, part in enumerate(value):

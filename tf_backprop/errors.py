@@ -23,3 +23,7 @@ class GradientError(LessonError):
 
 class DivergedError(LessonError):
     """The loss stopped being a finite number."""
+
+
+class WorkerError(LessonError):
+    """A worker process failed, was lost or never started."""

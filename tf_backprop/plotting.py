@@ -462,3 +462,121 @@ def confusion(matrix: np.ndarray, ax: Axes | None = None) -> Figure:
     ticks: Sequence[int] = range(len(matrix))
     ax.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks)
     return ax.figure
+
+
+def data_parallel(
+    x: np.ndarray,
+    shares: Sequence[slice],
+    gradients: tuple[np.ndarray, np.ndarray, np.ndarray],
+    losses: Mapping[str, np.ndarray],
+    sizes: Sequence[int],
+    ms: Mapping[str, np.ndarray],
+    P: int,
+    step,
+    pays,
+) -> Figure:
+    """Draw what each of K workers holds, what travels, both losses, and the time of a step by batch size.
+
+    Parameters
+    ----------
+    x, shares
+        The first batch (n, side²) and the slice of each worker.
+    gradients
+        dL/dW at the first step: of each worker (K, side², 10), all-reduced and of the whole batch (side², 10).
+    losses
+        ``"split"`` over the workers and ``"whole"`` for one, (steps,).
+    sizes, ms
+        Batch sizes, and the milliseconds of a step by ``"split"`` and ``"whole"``, (sizes,).
+    step, pays, P
+        The model of `workers.model`, and the number of parameters.
+    """
+    K, digit = len(shares), 0
+    split = f"{K} workers" if K > 1 else "the worker"
+    figure, axes = mosaic("AAA;BCD", (13, 8.6), height_ratios=[1, 1])
+    _exchange(axes["A"], x, shares, *(np.asarray(g)[..., digit] for g in gradients), digit)
+
+    at = np.arange(1, len(losses["whole"]) + 1)
+    axes["B"].plot(at, losses["whole"], color=COLOURS[5], linewidth=6, label="one worker, whole batch")
+    axes["B"].plot(
+        at,
+        losses["split"],
+        color=COLOURS[7],
+        linewidth=0.8,
+        label=f"{split}, a slice each" if K > 1 else "the same, as the only worker",
+    )
+    off = np.abs(losses["whole"] - losses["split"]).max()
+    axes["B"].set(xlabel="step", ylabel="loss of the batch", yscale="log", title=f"The two runs differ by {off:.0e}")
+    axes["B"].legend(loc="upper right")
+
+    n = np.geomspace(min(sizes) / 1.5, 1.5 * max([*sizes, pays(P) if K > 1 else 1]), 60)
+    axes["C"].plot(sizes, ms["whole"], "o", color=COLOURS[0], label="one worker, measured")
+    axes["C"].plot(sizes, ms["split"], "s", color=COLOURS[1], label=f"{split} on this machine, measured")
+    axes["C"].plot(n, step(n), color=COLOURS[0], linewidth=1, label="one worker, model")
+    axes["D"].set(xlabel="parameters of the network", ylabel="images in a batch", xscale="log", yscale="log")
+    axes["C"].set(xlabel="images in a batch", ylabel="milliseconds a step", xscale="log", yscale="log")
+    axes["D"].set_visible(K > 1)
+    slower = np.mean(ms["split"] > ms["whole"])
+    said = "slower here" if slower == 1 else "faster here" if slower == 0 else "slower here with small batches"
+    axes["C"].set_title(f"One machine: {K} workers are {said}" if K > 1 else "The time of a step")
+    if K > 1:
+        axes["C"].plot(n, step(n, K), "--", color=COLOURS[1], linewidth=1, label=f"{K} machines, model")
+        axes["C"].axvline(pays(P), color="black", linestyle=":", label=f"they cross at {pays(P):,.0f} images")
+        p = np.geomspace(P / 10, 1e4 * P, 60)
+        axes["D"].fill_between(p, pays(p), 10 * pays(p[0]), color=COLOURS[2], alpha=0.3)
+        axes["D"].plot(p, pays(p), color=COLOURS[2])
+        axes["D"].plot(P, len(x), "o", color="black")
+        axes["D"].annotate("\nthis lesson", (P, len(x)), ha="center", va="top", linespacing=0.6)
+        beside = {"transform": axes["D"].transAxes, "size": "large"}
+        axes["D"].text(0.95, 0.93, f"{K} machines are faster", ha="right", va="top", **beside)
+        axes["D"].text(0.05, 0.05, "one machine is faster", **beside)
+        axes["D"].set_ylim(min(len(x), pays(p[-1])) / 4, 10 * pays(p[0]))
+        axes["D"].set_title("Model: where splitting would pay")
+    axes["C"].set_ylim(min(ms["whole"]) / 8)  # room for the legend
+    axes["C"].legend(loc="lower right")
+    return figure
+
+
+def _exchange(ax: Axes, x, shares, each, mean, whole, digit: int) -> None:
+    """Draw the slices, their gradients each (K, side²), the mean (side²,) and the whole batch's, for one digit."""
+    side, shown = int(np.sqrt(x.shape[1])), list(range(len(shares)))[:3]
+    most = max(np.abs(part).max() for part in (each, mean, whole))
+
+    def gradient(values, place, title):
+        inset = ax.inset_axes(place)
+        inset.imshow(values.reshape(side, side), cmap="PuOr", vmin=-most, vmax=most)
+        inset.set_axis_off()
+        inset.set_in_layout(False)  # it lies within `ax`, and measuring it takes a while
+        inset.set_title(title, size="medium")
+
+    def arrow(start, end):
+        style = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.8, "mutation_scale": 16}
+        ax.annotate("", end, start, arrowprops=style)
+
+    ax.text(0.15, 1.0, "what each worker holds", ha="center", size="large", weight="bold")
+    ax.text(0.55, 1.0, f"what travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
+    ax.text(0.91, 1.0, "what it is", ha="center", size="large", weight="bold")
+    height = 0.9 / max(2, len(shown))
+    top = 0.5 + height * len(shown) / 2
+    for row, rank in enumerate(shown):
+        bottom = top - (row + 1) * height
+        middle = bottom + 0.4 * height
+        few = x[shares[rank]][:6]
+        strip = np.concatenate([image.reshape(side, side) for image in few], axis=1)
+        inset = ax.inset_axes([0.0, bottom + 0.1 * height, 0.3, 0.6 * height])
+        inset.imshow(strip, cmap="Greys")
+        inset.set_axis_off()
+        inset.set_in_layout(False)
+        first, last = shares[rank].start, shares[rank].stop - 1
+        inset.set_title(f"worker {rank}: W, b and images {first} to {last} of the batch", size="medium")
+        gradient(
+            each[rank], [0.37, bottom + 0.05 * height, 0.14, 0.7 * height], f"its gradient, weights of the {digit}"
+        )
+        arrow((0.31, middle), (0.39, middle))
+        arrow((0.49, middle), (0.61, 0.5))
+    gradient(mean, [0.6, 0.3, 0.14, 0.4], "their mean, which\nall workers get")
+    gradient(whole, [0.84, 0.3, 0.14, 0.4], "gradient of\nthe whole batch")
+    ax.text(0.79, 0.5, f"=\nup to {np.abs(mean - whole).max():.0e}", ha="center", va="center", size="large")
+    if len(shares) > len(shown):
+        ax.text(0.15, 0.0, f"... to worker {len(shares) - 1}", ha="center")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.set_axis_off()

@@ -220,6 +220,37 @@ def cost_rows(
     ]
 
 
+def print_exchanged(rank: int, shares: Sequence[slice], exchanged: Mapping, whole: Mapping) -> float:
+    """Print which slice of a batch a worker has, and how far the exchanged gradient is from the whole batch's.
+
+    Returns
+    -------
+    float
+        The largest difference of the two, of all their numbers.
+    """
+    difference = max(float(np.abs(exchanged[name] - whole[name]).max()) for name in whole)
+    images = f"images {shares[rank].start} to {shares[rank].stop - 1} of a batch"
+    print(f"worker {rank}: {images}; all-reduced gradient less the whole batch's: {difference:.1e}")
+    return difference
+
+
+def print_split(difference: float, learned: Mapping[str, Mapping[str, np.ndarray]], test) -> list[Row]:
+    """Print how far a run ``"split"`` over workers is from the ``"whole"`` one of one worker, and return the rows.
+
+    `difference` is that of the gradients at the start; W (pixels, 10) and b (10,) are by run, `test` has images x and
+    labels y.
+    """
+    off = max(float(np.abs(learned["split"][name] - value).max()) for name, value in learned["whole"].items())
+    right = {run: (test.x @ p["W"] + p["b"]).argmax(axis=1) == test.y for run, p in learned.items()}
+    rows = [
+        Row("gradient: all-reduced, less the whole batch's", difference, 0.0),
+        Row("test accuracy: split, beside one worker's", float(right["split"].mean()), float(right["whole"].mean())),
+        Row("W and b: split, largest difference from one worker's", off, 0.0),
+    ]
+    print_comparison(rows)
+    return rows
+
+
 def finite_steps(losses: np.ndarray) -> int:
     """Return how many of `losses`, from the first, are finite."""
     bad = ~np.isfinite(losses)
