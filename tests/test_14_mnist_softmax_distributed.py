@@ -409,6 +409,19 @@ def test_no_worker_outlives_its_launcher(what, start):
     assert (process.returncode, err) == ((130, "error: interrupted\n") if what == signal.SIGINT else (-what, ""))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker that waits for others outlives its launcher")
+def test_nor_one_that_waits_for_the_others(start):
+    process = start("--start-timeout", "600")
+    until(lambda: len(workers_of(process)) == 2)
+    pids = workers_of(process)
+    os.kill(pids[1], signal.SIGSTOP)
+    tables = Path(f"/proc/{pids[0]}/net")
+    until(lambda: any(" 0A " in table.read_text() for table in tables.glob("tcp*")))  # it listens: TensorFlow waits
+    process.kill()
+    os.kill(pids[1], signal.SIGKILL)
+    until(lambda: not any(map(running, pids)), 5)
+
+
 def test_a_worker_that_fails_is_named_with_its_reason(start, tmp_path):
     source, at = SCRIPT.read_text(encoding="utf-8"), "        keeper = "
     assert at in source

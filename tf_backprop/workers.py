@@ -42,6 +42,9 @@ _STEPS = 5
 #: Seconds in which a worker that lost the others waits for the cause to be found.
 GRACE = 5.0
 
+#: Linux's PR_SET_PDEATHSIG.
+_DEATH_OF_PARENT = 1
+
 #: The environment variable with the file descriptor through which a worker speaks to its launcher.
 _LAUNCHER = "TF_BACKPROP_LAUNCHER"
 
@@ -65,6 +68,8 @@ class _Launcher:
         self._lock = threading.Lock()
         self._channel = connection.Connection(int(os.environ[_LAUNCHER])) if _LAUNCHER in os.environ else None
         if self:
+            if sys.platform == "linux":  # by the kernel too: while TensorFlow waits for others, no Python thread runs
+                ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGKILL)
             threading.Thread(target=self._vanish_with_it, daemon=True).start()
             threading.Thread(target=self._beat, daemon=True).start()
 
