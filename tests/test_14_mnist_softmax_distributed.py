@@ -84,7 +84,8 @@ def workers_of(process):
     """Return the process ids of the workers that a launcher has started, in the order of their ranks."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     ranks = {rank_of(pid): int(pid) for pid in children}
-    return [ranks[rank] for rank in sorted(ranks) if rank is not None]
+    ranks.pop(None, None)  # a child that is no worker, or is not one yet: it starts with its launcher's environment
+    return [ranks[rank] for rank in sorted(ranks)]
 
 
 def rank_of(pid):
