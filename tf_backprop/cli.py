@@ -1,6 +1,9 @@
 """The command line of a lesson. A lesson imports this before ``tensorflow``, which keeps standard error clean."""
 
 import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
 import os
 import signal
 import sys
@@ -21,11 +24,12 @@ LARGEST = 3.4e38
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow with standard error set aside, and give back what was written if the import fails.
+    """Import TensorFlow and Matplotlib with standard error set aside, and give back what was written if that fails.
 
     TensorFlow writes a few lines to file descriptor 2 while it is being imported, before it reads
     ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything; and
-    ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation.
+    ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation. Keras, a third of the time that the import
+    takes, is not imported before a lesson asks for ``tf.keras``.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
     # One thread within an operation: the order of a long sum, so its last bits, would depend on the number of cores,
@@ -42,12 +46,14 @@ def import_tensorflow() -> None:
         import tensorflow
 
         return
-    with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr):
+    with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr), _without_keras():
         os.dup2(aside.fileno(), 2)
         try:
             import tensorflow
 
             _let_xla_say_that_it_is_there(tensorflow)
+            # It writes there too: that it makes its list of fonts, or that it may not write to the user's folder.
+            importlib.import_module("matplotlib.pyplot")
         except BaseException:
             aside.seek(0)
             os.write(stderr, aside.read())
@@ -62,6 +68,29 @@ def _let_xla_say_that_it_is_there(tensorflow: ModuleType) -> None:
     old = tuple(int(part) for part in tensorflow.__version__.split(".")[:2]) < (2, 21)
     if old and "TF_CONFIG" not in os.environ:  # a worker must make its strategy before any operation
         tensorflow.function(tensorflow.negative, jit_compile=True)(tensorflow.constant(1.0))
+
+
+class _NotYet(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Find Keras, for TensorFlow asks where it is, and do not load it."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
+        if spec is not None:
+            spec.loader = self
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise ImportError("Keras is imported when tf.keras is used for the first time")
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Leave Keras to the first use of ``tf.keras``: TensorFlow goes on without it if it cannot be imported."""
+    sys.meta_path.insert(0, finder := _NotYet())
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 @contextlib.contextmanager
