@@ -53,7 +53,7 @@ def start(alone, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=hear_ctrl_c,
+            preexec_fn=hear_signals,
         )
         started.append(process)
         return process
@@ -65,9 +65,10 @@ def start(alone, tmp_path):
         process.communicate()
 
 
-def hear_ctrl_c():
-    """Undo what a shell does to a command that it starts in the background, and its children inherit."""
+def hear_signals():
+    """Undo what a shell does to a command that it starts in the background, or nohup, and its children inherit."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def kill_all_that_name(folder):
