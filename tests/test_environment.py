@@ -106,6 +106,7 @@ def test_output_to_a_file_and_to_a_reader_that_goes(usual, tmp_path):
     assert "figure: " in (tmp_path / "out.txt").read_text(encoding="utf-8")
     piped = subprocess.run(f"{command} | head -n 1", shell=True, capture_output=True, text=True, timeout=120)
     assert (len(piped.stdout.splitlines()), piped.stderr) == (1, "")
+    assert piped.stdout.startswith("gradient")
 
 
 def interrupted(process, figures):

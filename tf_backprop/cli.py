@@ -46,7 +46,7 @@ def import_tensorflow() -> None:
         import tensorflow
 
         return
-    with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr), _without_keras():
+    with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr):
         os.dup2(aside.fileno(), 2)
         try:
             import tensorflow
@@ -123,7 +123,8 @@ def _say_interrupted(kind: type[BaseException], *rest: object) -> None:
 
 
 sys.excepthook = _say_interrupted
-import_tensorflow()
+with _without_keras():
+    import_tensorflow()
 
 
 def check(seed: int = 0, **arguments: float | None) -> None:
