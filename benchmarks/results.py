@@ -155,8 +155,8 @@ def plot(results: dict[str, Any]):
         ours = median(results[work][0])
         totals = np.array([median(way) for way in measured]) / ours
         once = np.minimum(np.array([way["once"] for way in measured]) / ours, totals)
-        lesson = [plotting.COLOURS[2] if way["way"].startswith("lesson") else plotting.COLOURS[0] for way in measured]
-        ax.barh(range(len(measured)), totals, color=lesson)
+        colours = [plotting.COLOURS[0] if way["way"].startswith("lesson") else "silver" for way in measured]
+        ax.barh(range(len(measured)), totals, color=colours)
         ax.plot(once, range(len(measured)), "k|", markersize=12, markeredgewidth=2, label="of it paid once, to compile")
         names = [way["way"] + (" *" if way["extrapolated_from"] else "") for way in measured]
         extrapolated = ", * extrapolated" if any(way["extrapolated_from"] for way in measured) else ""
