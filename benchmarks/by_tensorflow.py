@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks import tasks
-from tf_backprop import cli, datasets, lessons  # noqa: F401 - cli imports TensorFlow quietly
+from tf_backprop import cli, datasets, lessons  # noqa: F401 - cli lets TensorFlow be quiet
 
 import keras  # noqa: F401 - importing is not counted, and tf.keras would at its first use
 import numpy as np

@@ -61,8 +61,9 @@ def before_a_lesson(gallery_conf, name):
 
     A lesson that fails ends its process, which here is the whole build, and its message would be lost.
     """
-    from tf_backprop import cli, command  # noqa: F401 - cli imports TensorFlow quietly
+    from tf_backprop import cli, command
 
+    cli.import_tensorflow()
     (FIGURES / Path(name).with_suffix(".png").name).unlink(missing_ok=True)  # of the build before
 
     end_process = command.fail

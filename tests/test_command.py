@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tf_backprop import cli, command
+from tf_backprop import cli, command, lessons
 
 import pytest
 
@@ -76,8 +76,9 @@ def test_errors_of_a_lesson_leave_no_traceback(run_script):
 
 def test_tensorflow_is_quiet_and_without_keras_until_asked():
     code = (
-        "import sys; from tf_backprop import cli; import tensorflow as tf; before = 'keras' in sys.modules;"
-        "tf.function(lambda: tf.ones(2), jit_compile=True)();"
+        "import sys; from tf_backprop import cli; import tensorflow as tf;"
+        "from tensorflow.python.framework import ops; assert tf.python.framework.ops is ops;"
+        "tf.function(lambda: tf.ones(2), jit_compile=True)(); before = 'keras' in sys.modules;"
         "print(before, float(tf.keras.optimizers.SGD(0.5).learning_rate));"
         "from tensorflow.keras import layers; import keras.layers; print(layers.Dense is keras.layers.Dense)"
     )
@@ -89,17 +90,27 @@ def test_tensorflow_is_quiet_and_without_keras_until_asked():
     assert process.stderr != ""
 
 
-def test_a_failed_import_of_tensorflow_says_what_it_said(tmp_path):
+@pytest.fixture
+def broken_tensorflow(tmp_path):
+    """Return an environment in which TensorFlow cannot be imported."""
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it failed')\nraise ImportError('broken')\n")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return environment
+
+
+def test_a_failed_import_of_tensorflow_says_what_it_said(broken_tensorflow):
+    code = "from tf_backprop import cli; import tensorflow as tf; tf.constant(1)"
     process = subprocess.run(
-        [sys.executable, "-c", "from tf_backprop import cli"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-c", code], env=broken_tensorflow, capture_output=True, text=True, timeout=60
     )
     assert process.returncode == 1
     assert "why it failed" in process.stderr
     assert "ImportError: broken" in process.stderr
+
+
+@pytest.mark.parametrize(("args", "status"), [(["--help"], 0), (["--batch-size=0"], 2), (["--bogus"], 2)])
+def test_what_needs_no_tensorflow_does_not_wait_for_it(args, status, broken_tensorflow):
+    command = [sys.executable, lessons.SCRIPTS / "14_mnist_softmax_distributed.py", *args]
+    process = subprocess.run(command, env=broken_tensorflow, capture_output=True, text=True, timeout=60)
+    assert (process.returncode, "broken" in process.stderr) == (status, False)

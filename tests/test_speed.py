@@ -2,7 +2,7 @@
 
 import re
 
-from tf_backprop import cli, lessons  # noqa: F401 - cli imports TensorFlow quietly
+from tf_backprop import cli, lessons  # noqa: F401 - cli lets TensorFlow be quiet
 
 import numpy as np
 import pytest

@@ -20,7 +20,7 @@ def main() -> None:
 
         command.run(readme.renew, rest)
     elif word == "ledger":
-        from tf_backprop import ledger  # imports TensorFlow, which --list does not need
+        from tf_backprop import ledger
 
         command.run(ledger.renew, rest)
     elif word == "verified":

@@ -1,9 +1,11 @@
 """The command line of a lesson. A lesson imports this before ``tensorflow``, which keeps standard error clean."""
 
 import contextlib
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import os
 import signal
 import sys
@@ -23,37 +25,80 @@ MOST = 10_000_000
 LARGEST = 3.4e38
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow and Matplotlib with standard error set aside, and give back what was written if that fails.
+def prepare() -> None:
+    """Leave the import of TensorFlow to its first use, and let it, and Matplotlib's, be quiet.
 
-    TensorFlow writes a few lines to file descriptor 2 while it is being imported, before it reads
-    ``TF_CPP_MIN_LOG_LEVEL``. Set that variable yourself, to ``0`` for instance, to see everything; and
-    ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation. Keras, a third of the time that the import
-    takes, is not imported before a lesson asks for ``tf.keras``.
+    Set ``TF_CPP_MIN_LOG_LEVEL`` yourself, to ``0`` for instance, to see all that they say; and
+    ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
     # One thread within an operation: the order of a long sum, so its last bits, would depend on the number of cores,
     # and operations as small as these are not faster with more.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    asked_for = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") < "3"
-    if "tensorflow" in sys.modules or asked_for:
-        import tensorflow
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _WhenUsed())
+    with _stderr_aside():  # it says that it makes its list of fonts, or that it may not write to the user's folder
+        importlib.import_module("matplotlib.pyplot")
 
+
+def import_tensorflow() -> None:
+    """Import TensorFlow now, where its seconds would count as somebody else's at its first use."""
+    importlib.import_module("tensorflow.python")  # part of it takes all of it
+
+
+class _WhenUsed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports TensorFlow when it is first used: ``--help``, a refused argument and a launcher need not wait for it."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if target is None and name.startswith("tensorflow.") and name in sys.modules:  # its first use was to look here
+            return importlib.machinery.ModuleSpec(name, _Loaded())
+        spec = importlib.machinery.PathFinder.find_spec(name) if name == "tensorflow" else None
+        if spec is not None:
+            self._loader, spec.loader = spec.loader, importlib.util.LazyLoader(self)
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        gc.disable()  # an import leaves hardly any garbage, and to look for it takes a seventh of the time
+        try:
+            with _without_keras(), _stderr_aside():
+                self._loader.exec_module(module)
+                _let_xla_say_that_it_is_there(module)
+        finally:
+            gc.freeze()
+            gc.enable()
+
+
+class _Loaded(importlib.abc.Loader):
+    """Takes a module as it is: without this it would be loaded a second time, and lack what the first one has."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        self._spec = sys.modules[spec.name].__spec__
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Keep what is written to file descriptor 2, and give it back if the block fails, unless the log is asked for.
+
+    TensorFlow writes a few lines there before it reads ``TF_CPP_MIN_LOG_LEVEL``.
+    """
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
+        yield
         return
     try:
         stderr = os.dup(2)
     except OSError:  # closed, as in some services: there is nothing to keep clean
-        import tensorflow
-
+        yield
         return
     with tempfile.TemporaryFile() as aside, _ctrl_c_ends_the_process(stderr):
         os.dup2(aside.fileno(), 2)
         try:
-            import tensorflow
-
-            _let_xla_say_that_it_is_there(tensorflow)
-            # It writes there too: that it makes its list of fonts, or that it may not write to the user's folder.
-            importlib.import_module("matplotlib.pyplot")
+            yield
         except BaseException:
             aside.seek(0)
             os.write(stderr, aside.read())
@@ -85,7 +130,7 @@ class _NotYet(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
-    """Leave Keras to the first use of ``tf.keras``: TensorFlow goes on without it if it cannot be imported."""
+    """Leave Keras, a third of the import, to the first use of ``tf.keras``: TensorFlow goes on without it for now."""
     sys.meta_path.insert(0, finder := _NotYet())
     try:
         yield
@@ -123,8 +168,7 @@ def _say_interrupted(kind: type[BaseException], *rest: object) -> None:
 
 
 sys.excepthook = _say_interrupted
-with _without_keras():
-    import_tensorflow()
+prepare()
 
 
 def check(seed: int = 0, **arguments: float | None) -> None:

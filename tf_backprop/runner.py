@@ -63,8 +63,9 @@ def run(chosen: Sequence[lessons.Lesson], options: Mapping[str, object]) -> Iter
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("importing TensorFlow", total=len(chosen))
-        from tf_backprop import cli  # noqa: F401 - imports TensorFlow quietly, before any lesson's time is taken
+        from tf_backprop import cli
 
+        cli.import_tensorflow()  # before any lesson's time is taken
         for lesson in chosen:
             progress.update(task, description=lesson.name)
             outcome = run_lesson(lesson, options)
