@@ -77,9 +77,8 @@ def loss_and_gradients(parameters, x, y):
 
 
 def exchange(values, mistake=None):  # the mean over the workers of what each has; one call for all, because each waits
-    if mistake == "no-reduce":
-        return values
-    return tf.distribute.get_replica_context().all_reduce("SUM" if mistake == "sum" else "MEAN", values)
+    reduced = tf.distribute.get_replica_context().all_reduce
+    return values if mistake == "no-reduce" else reduced("SUM" if mistake == "sum" else "MEAN", values)
 
 
 # %%
@@ -93,19 +92,20 @@ def make(place, images, learning_rate, mistake=None):
     of = lambda part: loss_and_gradients(parameters, tf.gather(x, part), tf.gather(y, part))
 
     def step(batch):
-        L, dL = exchange(of(batch[share(len(batch), place, mistake)]), mistake)
+        L, dL = exchange(of(batch[share(tf.shape(batch)[0], place, mistake)]), mistake)
         for name, parameter in parameters.items():
             parameter.assign_sub(learning_rate * dL[name])
         return L
 
     def compare(batch):  # dL/dW of each worker (workers, pixels, 10), and all the gradients, all-reduced and whole
-        (_, own), (_, whole) = of(batch[share(len(batch), place, mistake)]), of(batch)
+        (_, own), (_, whole) = of(batch[share(tf.shape(batch)[0], place, mistake)]), of(batch)
         each = tf.distribute.get_replica_context().all_gather(own["W"][tf.newaxis], axis=0)
         return each, exchange(own, mistake), whole
 
     in_each = lambda f: lambda batch: place.strategy.run(f, args=(batch,))
     steps = lambda batches: tf.map_fn(in_each(step), batches, fn_output_signature=tf.float32, parallel_iterations=1)
-    return parameters, team.compiled(steps), team.compiled(in_each(compare))
+    graph = lambda f, rank: tf.function(f, [tf.TensorSpec([None] * rank, tf.int64)], autograph=False)  # of any sizes
+    return parameters, graph(steps, 2), graph(in_each(compare), 1)
 
 
 def train(steps, parameters, order, many, keeper):

@@ -315,19 +315,22 @@ def test_steps_a_second_and_the_crossing_are_printed(capsys):
     assert capsys.readouterr().out == "steps of 100 images a second: 2,000\n"
 
 
-def test_many_shapes_and_calls_bring_no_warning():
+def test_many_sizes_and_calls_take_one_graph_and_bring_no_warning(lesson):
     import tensorflow as tf
 
+    images = datasets.Labelled(np.zeros((20, 3), np.float32), np.zeros(20, np.int64))
+    _, steps, _ = lesson.make(team.alone(), images, 0.5)
     said = []
     listener = logging.Handler()
     listener.emit = said.append
     tf.get_logger().addHandler(listener)
     try:
         for size in range(1, 13):
-            assert team.compiled(tf.reduce_sum)(np.ones(size)).numpy() == size
+            assert steps(np.zeros((size, 2 * size), np.int64)).shape == size
     finally:
         tf.get_logger().removeHandler(listener)
     assert said == []
+    assert steps.experimental_get_tracing_count() == 1
 
 
 def test_a_notebook_has_one_worker_and_says_so(lesson, monkeypatch, capsys, tmp_path):

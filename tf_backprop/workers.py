@@ -517,25 +517,6 @@ def _require_well(team: Sequence[_Worker]) -> None:
 # How long it takes
 
 
-def compiled(function: Callable) -> Callable:
-    """Return `function`, which takes one array, as a graph for each shape that it is called with.
-
-    That is what `tf.function` does, which from the fifth shape or the fifth call of a lesson on warns of it.
-    """
-    import tensorflow as tf
-
-    traced, graphs = tf.function(function), {}
-
-    def call(values: np.ndarray) -> object:
-        values = tf.constant(values)
-        shape = tuple(values.shape)
-        if shape not in graphs:
-            graphs[shape] = traced.get_concrete_function(values)
-        return graphs[shape](values)
-
-    return call
-
-
 def milliseconds(steps: Callable, images: int, sizes: Sequence[int], repeats: int = 2) -> np.ndarray:
     """Return the time (sizes,) of a step by batch size: the best of some calls of ``steps(batches)``."""
     rng = np.random.default_rng(0)  # the same batches in all workers, which call this together
@@ -549,16 +530,14 @@ def exchange_milliseconds(place: Place, P: int, repeats: int = 2) -> np.ndarray:
     def mean(value):
         return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(value))  # the copy is on the device
 
-    def exchanges(values):
-        total = 0.0
-        for i in tf.range(len(values)):
-            total += place.strategy.run(mean, args=(values[i],))[0]
-        return total
+    def exchanges(value):
+        first = lambda _: place.strategy.run(mean, args=(value,))[0]  # noqa: E731
+        return tf.map_fn(first, tf.range(_STEPS), fn_output_signature=value.dtype, parallel_iterations=1)
 
-    return _best(compiled(exchanges), [np.ones((_STEPS, numbers), np.float32) for numbers in (P, 100 * P)], repeats)
+    return _best(tf.function(exchanges, autograph=False), [tf.ones([P]), tf.ones([100 * P])], repeats)
 
 
-def _best(run: Callable, inputs: Sequence[np.ndarray], repeats: int) -> np.ndarray:
+def _best(run: Callable, inputs: Sequence, repeats: int) -> np.ndarray:
     best = []
     for each in inputs:
         times = []
@@ -566,7 +545,7 @@ def _best(run: Callable, inputs: Sequence[np.ndarray], repeats: int) -> np.ndarr
             start = time.perf_counter()
             run(each)
             times.append(time.perf_counter() - start)
-        best.append(1000 * min(times) / len(each))
+        best.append(1000 * min(times) / _STEPS)
     return np.array(best)
 
 
