@@ -77,8 +77,8 @@ def loss_and_gradients(parameters, x, y):
 
 
 def exchange(values, mistake=None):  # the mean over the workers of what each has; one call for all, because each waits
-    reduced = tf.distribute.get_replica_context().all_reduce
-    return values if mistake == "no-reduce" else reduced("SUM" if mistake == "sum" else "MEAN", values)
+    all_reduce = tf.distribute.get_replica_context().all_reduce
+    return values if mistake == "no-reduce" else all_reduce("SUM" if mistake == "sum" else "MEAN", values)
 
 
 # %%
