@@ -1,19 +1,24 @@
-# `make demo` runs every lesson, `make test` runs the tests: each makes .venv when it is needed. `make bench` times the
-# lessons beside other ways of doing the same, in an environment of its own; `make bench EXTRAS=bench,torch` adds PyTorch.
-# `make docs` builds the web gallery; after it, `make test` looks at it in a browser, where there is one.
+# `make demo` runs every lesson, `make test` the tests that take two minutes, `make test-all` all of them: each makes .venv
+# when it is needed. `make docs` builds the web gallery; after it, `make test-all` looks at it in a browser, where there is
+# one. `make bench` times the lessons beside other ways of doing the same, in an environment of its own; `make bench
+# EXTRAS=bench,torch` adds PyTorch.
 PYTHON ?= python3
 EXTRAS ?= bench
-PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n auto --dist worksteal
+QUICK := -m "not slow"
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test docs lint bench oldest newest verified clean
+.PHONY: demo test test-all docs lint bench oldest newest verified clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/python -m tf_backprop
 
 test: .venv/installed-test
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK)
+
+test-all: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
 
 docs: .venv/installed-docs docs/_build/wheel/made
@@ -29,24 +34,25 @@ bench: .venv-bench/installed-$(EXTRAS)
 	.venv-bench/bin/python -m benchmarks
 
 # Where the package is not installed, a notebook of the gallery takes it from this file.
-docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py) .venv/installed-docs
+docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py tf_backprop/*/*.py) .venv/installed-docs
 	@rm -rf $(@D) build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
 	@rm -rf build
 	@touch $@
 
-# The tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without constraints.txt.
+# The quick tests on the lowest versions that pyproject.toml allows, and on the newest that there are, without
+# constraints.txt: each on a Python of its own, as in `make oldest PYTHON=python3.10`.
 oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest $(PARALLEL)
+	.venv-oldest/bin/python -m pytest $(PARALLEL) $(QUICK)
 
 newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest $(PARALLEL)
+	.venv-newest/bin/python -m pytest $(PARALLEL) $(QUICK)
 
 # Both, and then the README's table of their versions and of how their results differ.
 verified: oldest newest
-	.venv-oldest/bin/python -m tf_backprop.arrays --file .venv-oldest/arrays.npz
-	.venv-newest/bin/python -m tf_backprop.arrays --file .venv-newest/arrays.npz
-	.venv-newest/bin/python -m tf_backprop verified .venv-oldest/arrays.npz .venv-newest/arrays.npz
+	.venv-oldest/bin/python -m tools.versions --save .venv-oldest/results.npz
+	.venv-newest/bin/python -m tools.versions --save .venv-newest/results.npz
+	.venv-newest/bin/python -m tools.versions --renew .venv-oldest/results.npz .venv-newest/results.npz
 
 clean:
 	rm -rf .venv .venv-bench .venv-oldest .venv-newest docs/_build docs/gallery docs/_static/mathjax

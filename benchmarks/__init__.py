@@ -1,1 +1,1 @@
-"""The lessons' training done other ways, timed side by side in one run: ``make bench``, ``python -m benchmarks``."""
+"""Times the lessons' training beside other ways of doing it, in one run: ``make bench``, ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""Time the lessons' training beside the other ways of doing it; write results.json, the tables and the figure."""
+"""Time the lessons' training beside other ways of doing it; write results.json, the tables and the figure."""
 
 import contextlib
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 from benchmarks import processes, results, tasks
 from benchmarks.timing import UnavailableError, Way, Workers, side_by_side
 from tf_backprop import command, datasets
-from tf_backprop.errors import UsageError
+from tf_backprop.support.errors import UsageError
 
 TENSORFLOW = "by_tensorflow"
 SOFTMAX = {
     "lesson 11": Way(TENSORFLOW, "softmax_lesson", ("11",)),
     "lesson 10": Way(TENSORFLOW, "softmax_lesson", ("10",)),
     "lesson 09": Way(TENSORFLOW, "softmax_lesson", ("09",)),
-    "tf.function an epoch, XLA": Way(TENSORFLOW, "softmax_whole_epoch", (True,)),
-    "tf.function an epoch": Way(TENSORFLOW, "softmax_whole_epoch", (False,)),
+    "tf.function per epoch, XLA": Way(TENSORFLOW, "softmax_whole_epoch", (True,)),
+    "tf.function per epoch": Way(TENSORFLOW, "softmax_whole_epoch", (False,)),
     "tf.data": Way(TENSORFLOW, "softmax_tf_data"),
-    "tf.function a step": Way(TENSORFLOW, "softmax_step_by_step", (True,)),
+    "tf.function per step": Way(TENSORFLOW, "softmax_step_by_step", (True,)),
     "eager": Way(TENSORFLOW, "softmax_step_by_step", (False,), short=(1, 3)),
     "Keras fit": Way(TENSORFLOW, "softmax_keras"),
     "TensorFlow 1 session": Way(TENSORFLOW, "softmax_session"),
@@ -37,17 +37,17 @@ MOONS = {
     "plain graph": Way(TENSORFLOW, "moons_graph", (False,), short=(1, 11)),
     "XLA, padded slice": Way(TENSORFLOW, "moons_graph", (True, True), short=(1, 3)),
     "PyTorch": Way("by_pytorch", "moons", short=(0, 1)),
-    "tf.function a step": Way(TENSORFLOW, "moons_step_by_step", (True,), short=(1, 2)),
+    "tf.function per step": Way(TENSORFLOW, "moons_step_by_step", (True,), short=(1, 2)),
     "eager": Way(TENSORFLOW, "moons_step_by_step", (False,), short=(0, 1)),
 }
-GROWTH = ["lesson 11", "tf.function a step", "eager", "TensorFlow 1 session", "NumPy", "JAX scan"]
+GROWTH = ["lesson 11", "tf.function per step", "eager", "TensorFlow 1 session", "NumPy", "JAX scan"]
 SMALL = ("01", "02", "05", "07")
 
 
 def growth(workers: Workers) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Time some ways against batch size, width and number of steps, on synthetic images.
+    """Time some ways by batch size, by width and by number of steps, on synthetic images.
 
-    Against batch size and width: microseconds a step once all is compiled; against steps: seconds in all.
+    By batch size and by width they are microseconds per step, once all is compiled; by number of steps, seconds in all.
     """
     sizes = {"batch": (1, 100, 1000, 10_000), "width": (16, 784, 8192), "steps": (1, 10, 100, 1000, 10_000)}
     curves = {kind: {name: {"x": [], "y": []} for name in GROWTH} for kind in sizes}
@@ -59,7 +59,7 @@ def growth(workers: Workers) -> dict[str, dict[str, dict[str, list[float]]]]:
             steps = max(1, min(100, 10_000 // batch))
             task = tasks.Softmax(None, steps * batch, pixels, batch, 1e-4)
         for name in GROWTH:
-            way, slow = SOFTMAX[name], name in ("eager", "tf.function a step")
+            way, slow = SOFTMAX[name], name in ("eager", "tf.function per step")
             if kind == "steps" and slow and size > 1000:
                 continue  # a straight line by now
             with contextlib.suppress(UnavailableError):
@@ -74,19 +74,19 @@ def growth(workers: Workers) -> dict[str, dict[str, dict[str, list[float]]]]:
 
 
 def one_pass(workers: Workers, way: Way, task: tasks.Softmax) -> float:
-    """Return the seconds of a pass, from enough of them that the noise of compiling does not count."""
+    """Return the seconds of one pass, from so many passes that differences in compiling do not matter."""
     first = min(workers.run(way.module, way.function, task, 1, *way.arguments)[0] for _ in range(2))
     passes, more = 1, 0.0
     while more < 0.5:
         passes = 3 * passes if more <= 0 else 1 + int(passes * min(10.0, 1.0 / more))
         more = workers.run(way.module, way.function, task, passes, *way.arguments)[0] - first
-        if more >= 0.5:  # it may have waited for something else: once more
+        if more >= 0.5:  # the machine may have been busy: measure once more
             more = min(more, workers.run(way.module, way.function, task, passes, *way.arguments)[0] - first)
     return more / (passes - 1)
 
 
 def machine() -> dict[str, object]:
-    """Return what the times depend on."""
+    """Return the versions and the machine, on which the times depend."""
     names = ("tensorflow", "keras", "numpy", "torch", "jax")
     versions = {}
     for name in names:
@@ -98,11 +98,11 @@ def machine() -> dict[str, object]:
 
 
 def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True) -> None:
-    """Time every way of training, interleaved, and print the ratios; about eight minutes on two cores.
+    """Time every way of training, interleaved, and print the ratios. It takes 8 to 20 minutes on two cores.
 
     Args:
-        repetitions: of each way
-        mnist_dir: folder with MNIST; without any MNIST the images are synthetic, of the same shape
+        repetitions: how often each way is timed
+        mnist_dir: folder with MNIST; if there is no MNIST, the images are synthetic, of the same shape
         page: renew benchmarks/results.json, docs/speed_tables.txt, figures/speed.png and the README's ratios
     """
     if repetitions < 1:

@@ -1,4 +1,4 @@
-"""The same training by JAX: `lax.scan` over the steps, compiled by `jit`."""
+"""The same training in JAX: a `lax.scan` over the steps, compiled by `jit`."""
 
 from benchmarks import tasks
 from benchmarks.timing import UnavailableError
@@ -40,7 +40,7 @@ def softmax(task: tasks.Softmax, epochs: int) -> float:
 
 
 def moons(task: tasks.Moons, epochs: int) -> float:
-    """Train lesson 12's network one sample a step; return the mean squared error."""
+    """Train lesson 12's network, one sample per step; return the mean squared error."""
     _require()
 
     def forward(parameters, a):

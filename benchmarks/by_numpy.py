@@ -1,4 +1,4 @@
-"""The same arithmetic in NumPy alone."""
+"""The same arithmetic, in NumPy alone."""
 
 from benchmarks import tasks
 
@@ -28,7 +28,7 @@ def softmax(task: tasks.Softmax, epochs: int) -> float:
 
 
 def moons(task: tasks.Moons, epochs: int) -> float:
-    """Train lesson 12's network one sample after the other, as the document does; return the mean squared error."""
+    """Train lesson 12's network, one sample after the other, as D5 does; return the mean squared error."""
     W = [task.parameters[f"W{i}"].copy() for i in (1, 2, 3, 4)]
     b = [task.parameters[f"b{i}"].copy() for i in (1, 2, 3, 4)]
     rate = np.float32(task.learning_rate)

@@ -35,7 +35,7 @@ def softmax(task: tasks.Softmax, epochs: int) -> float:
 
 
 def moons(task: tasks.Moons, epochs: int) -> float:
-    """Train lesson 12's network one sample a step; return the mean squared error."""
+    """Train lesson 12's network, one sample per step; return the mean squared error."""
     _require()
     parameters = {name: torch.from_numpy(w.copy()).requires_grad_() for name, w in task.parameters.items()}
     X, Y = torch.from_numpy(task.X), torch.from_numpy(task.Y)

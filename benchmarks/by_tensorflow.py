@@ -1,29 +1,30 @@
-"""The ways that need TensorFlow: the lessons' own, and what else one might write."""
+"""The ways that need TensorFlow: the lessons' own, and others that one might write."""
 
 from collections.abc import Callable, Mapping
 
 from benchmarks import tasks
-from tf_backprop import cli, datasets, lessons  # noqa: F401 - cli lets TensorFlow be quiet
+from tf_backprop import command, datasets  # noqa: F401 - command imports TensorFlow quietly
+from tf_backprop.support import lessons
 
-import keras  # noqa: F401 - importing is not counted, and tf.keras would at its first use
+import keras  # noqa: F401 - tf.keras would import it at its first use, and imports are not timed
 import numpy as np
 import tensorflow as tf
 
-tf.get_logger().setLevel("ERROR")  # every run traces anew, on purpose, and is warned of it
+tf.get_logger().setLevel("ERROR")  # TensorFlow would warn that every run traces again, which is on purpose
 
 # --------------------------------------------------------------------------------------------------------------------
 # Softmax regression on MNIST
 
 
 def softmax_lesson(task: tasks.Softmax, epochs: int, number: str) -> float:
-    """Train as the lesson `number` does, by its own functions."""
+    """Train by the functions of the lesson `number`."""
     module = load(number)
     step = module.make_step(_variables(task), task.learning_rate)
     return module.train(step, task.images, epochs, task.batch_size, task.seed)[-1]
 
 
 def load(number: str):
-    """Return the lesson `number` as a new module, whose functions are not traced yet."""
+    """Return the lesson `number` as a new module, so that its functions are traced again."""
     (found,) = lessons.select([number])
     return lessons.load(found.path)
 
@@ -46,7 +47,7 @@ def _step(task: tasks.Softmax) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 
 def softmax_step_by_step(task: tasks.Softmax, epochs: int, traced: bool) -> float:
-    """Enter TensorFlow once a step from a loop in Python: the step eager, or traced by `tf.function`."""
+    """Enter TensorFlow once per step from a loop in Python: the step is eager, or traced by `tf.function`."""
     step = tf.function(_step(task)) if traced else _step(task)
     x, y = tf.constant(task.images.x), tf.constant(task.images.y)
     for batches in task.batches(epochs):
@@ -92,7 +93,7 @@ def softmax_tf_data(task: tasks.Softmax, epochs: int) -> float:
 
 
 def softmax_keras(task: tasks.Softmax, epochs: int) -> float:
-    """Call Keras's `fit` once an epoch, for only so can it take the images in the lesson's order."""
+    """Call Keras's `fit` once per epoch, because only so can it take the images in the lesson's order."""
     dense = tf.keras.layers.Dense(tasks.CLASSES, kernel_initializer="zeros")
     model = tf.keras.Sequential([tf.keras.Input([task.pixels]), dense])
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -105,7 +106,7 @@ def softmax_keras(task: tasks.Softmax, epochs: int) -> float:
 
 
 def softmax_session(task: tasks.Softmax, epochs: int) -> float:
-    """Feed each batch to a session of TensorFlow 1, as the document did."""
+    """Feed each batch to a session of TensorFlow 1, as D4 did."""
     v1, (images, labels) = tf.compat.v1, task.images
     with tf.Graph().as_default(), v1.Session() as session:
         x, y = v1.placeholder(tf.float32, [None, task.pixels]), v1.placeholder(tf.int32, [None])
@@ -121,7 +122,7 @@ def softmax_session(task: tasks.Softmax, epochs: int) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The moons network, one sample a step
+# The moons network, one sample per step
 
 
 def moons_task() -> tasks.Moons:
@@ -131,7 +132,7 @@ def moons_task() -> tasks.Moons:
 
 
 def moons_lesson(task: tasks.Moons, epochs: int) -> float:
-    """Train as lesson 12 does: ten epochs a call."""
+    """Train as lesson 12 does, ten epochs by each call."""
     module, parameters = load("12"), task.parameters
     for done in range(0, epochs, 10):
         more = tf.constant(min(10, epochs - done))
@@ -144,14 +145,14 @@ def _mse(module, parameters: Mapping[str, np.ndarray], task: tasks.Moons) -> flo
 
 
 def moons_graph(task: tasks.Moons, epochs: int, jit_compile: bool, padded: bool = False) -> float:
-    """Loop over the samples inside a `tf.function`; `padded` takes ``X[i : i + 1]``, whose length XLA cannot tell."""
+    """Loop over the samples inside a `tf.function`; `padded` takes ``X[i : i + 1]``, whose length XLA does not know."""
     module, X, Y = load("12"), tf.constant(task.X), tf.constant(task.Y)
 
     @tf.function(jit_compile=jit_compile)
     def train(parameters, X, Y, epochs):
         while epochs > 0:
             for i in tf.range(X.shape[0]):
-                if padded:  # the tape, for the formula needs a number of rows that Python can read
+                if padded:  # by the tape, because the formula needs a number of rows that Python can read
                     gradients = module.gradients_by_tape(parameters, X[i : i + 1], Y[i : i + 1])
                 else:
                     gradients = module.gradients_by_hand(parameters, X[i][tf.newaxis], Y[i][tf.newaxis])
@@ -163,7 +164,7 @@ def moons_graph(task: tasks.Moons, epochs: int, jit_compile: bool, padded: bool 
 
 
 def moons_step_by_step(task: tasks.Moons, epochs: int, traced: bool) -> float:
-    """Enter TensorFlow once a sample: eager, or one `tf.function` a step."""
+    """Enter TensorFlow once per sample: the step is eager, or traced by `tf.function`."""
     module = load("12")
     parameters = {name: tf.Variable(w) for name, w in task.parameters.items()}
 
@@ -181,11 +182,11 @@ def moons_step_by_step(task: tasks.Moons, epochs: int, traced: bool) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The small lessons. A pass is the whole training; the documents' way is a session of TensorFlow 1.
+# The small lessons. One pass is the whole training. The documents used sessions of TensorFlow 1, or eager operations.
 
 
 def small_lesson(task: str, runs: int) -> float:
-    """Train as the lesson does, `runs` times, each traced anew; return the sum of what they end at."""
+    """Train as the lesson does, `runs` times, with a new trace each time; return the sum of the final values."""
     return sum(_SMALL[task](load(task)) for _ in range(runs))
 
 
@@ -199,14 +200,14 @@ def _lesson_01_or_02(module) -> float:
 def _lesson_05(module) -> float:
     square = np.stack(np.meshgrid(module.SIDE, module.SIDE), axis=-1).reshape(-1, 2)
     points = np.concatenate([np.float32(module.STARTS), square])
-    paths, _ = module.descend(points, tf.constant(200), np.float32(0.01), len(module.STARTS))
-    return float(tf.reduce_sum(paths[-1]))
+    paths, _ = module.descend(points, 200, 0.01, len(module.STARTS))
+    return float(np.sum(paths[-1]))
 
 
 def _lesson_07(module) -> float:
     data, start = datasets.volume_and_weight(), module.initial_weights(1)
     x, y = data.x.reshape(-1, 8, 2), data.y.reshape(-1, 8, 1)
-    runs = [module.train(name, start, x, y, tf.constant(3000), 0.001, 0.9) for name in ("sgd", "momentum", "adam")]
+    runs = [module.train(name, start, x, y, 3000, 0.001, 0.9) for name in ("sgd", "momentum", "adam")]
     return float(sum(losses[-1] for _, losses in runs))
 
 
@@ -214,7 +215,7 @@ _SMALL = {"01": _lesson_01_or_02, "02": _lesson_01_or_02, "05": _lesson_05, "07"
 
 
 def small_document(task: str, runs: int) -> float:
-    """Train as the document did, `runs` times; return the sum of what they end at."""
+    """Train as the document did, `runs` times; return the sum of the final values."""
     return sum(_DOCUMENT[task](load(task)) for _ in range(runs))
 
 
@@ -231,7 +232,7 @@ def _session_01_or_02(module) -> float:
         update = v1.train.GradientDescentOptimizer(0.05 if second else 0.02).minimize(loss)
         session.run(v1.global_variables_initializer())
         for i in order:
-            session.run(update, {x: xs[i], y: ys[i]})
+            session.run(update, {x: xs[i : i + 1], y: ys[i : i + 1]})
         return float(session.run(A))
 
 

@@ -1,4 +1,4 @@
-"""A lesson's whole process beside one that does nothing but ``import tensorflow``: wall time and peak memory."""
+"""Measure a lesson's whole process, beside one that only imports TensorFlow: wall time and peak memory."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 
 class Process(NamedTuple):
-    """What was measured of one command."""
+    """The measurements of one command."""
 
     name: str
     seconds: list[float]
@@ -20,12 +20,12 @@ class Process(NamedTuple):
 
 
 def measure(repetitions: int, mnist_dir: str | None) -> list[Process]:
-    """Run the bare import and every lesson `repetitions` times, interleaved; the bare import is the first.
+    """Run the bare import and every lesson `repetitions` times, interleaved; return the bare import first.
 
     Raises
     ------
     RuntimeError
-        When one of them fails: its time would mean nothing.
+        When a process fails, because then its time means nothing.
     """
     with tempfile.TemporaryDirectory() as figures:
         commands = {"import tensorflow": ["-c", "import tensorflow"]}

@@ -1,11 +1,12 @@
-"""From what was measured to tables, bars and the figure."""
+"""Turn what was measured into tables, bars and the figure of the page."""
 
 import json
 import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tf_backprop import plotting, readme, report
+from tf_backprop import plotting, report
+from tools import readme
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def pass_ratio(results: dict[str, Any], work: str, way: str, to: str) -> float:
 
 
 class Bar(NamedTuple):
-    """What must hold: a ratio, and the least or the most that it may be."""
+    """A ratio that was measured, and the least or the most that it may be."""
 
     what: str
     value: float
@@ -45,29 +46,29 @@ class Bar(NamedTuple):
 
     @property
     def holds(self) -> bool | None:
-        """Tell whether it holds; None where it could not be measured."""
+        """Tell whether the bar holds; return None where the ratio could not be measured."""
         if np.isnan(self.value):
             return None
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-#: The lesson whose time stands for 09, 10 and 11, which differ in the gradient alone.
+#: Lessons 09, 10 and 11 differ only in how they find the gradient: the time of one stands for all three.
 OURS, MOONS = "lesson 11", "lesson 12"
 
 
 def bars(results: dict[str, Any]) -> list[Bar]:
-    """Return every bar with what was measured."""
+    """Return every bar with the ratio that was measured."""
     found = []
     for way, least in (("TensorFlow 1 session", 2), ("Keras fit", 6), ("eager", 6), ("PyTorch", 1)):
         found.append(Bar(f"softmax: {way} / {OURS}", ratio(results, "softmax", way, OURS), least, True))
     found.append(Bar(f"softmax: {OURS} / NumPy", ratio(results, "softmax", OURS, "NumPy"), 1.5, False))
     for way, most in (("NumPy", 1.3), ("JAX scan", 1.5)):
-        found.append(Bar(f"softmax, an epoch: {OURS} / {way}", pass_ratio(results, "softmax", OURS, way), most, False))
+        found.append(Bar(f"softmax, one epoch: {OURS} / {way}", pass_ratio(results, "softmax", OURS, way), most, False))
     found.append(Bar(f"moons: NumPy / {MOONS}", ratio(results, "moons", "NumPy", MOONS), 10, True))
     found.append(Bar(f"moons: {MOONS} / JAX scan", ratio(results, "moons", MOONS, "JAX scan"), 2.5, False))
-    for number in ("02", "05", "07"):
-        way = f"{number}, the document's way"
-        found.append(Bar(f"small: {way} / lesson {number}", ratio(results, "small", way, f"lesson {number}"), 1, True))
+    for number, most in (("01", 1.3), ("02", 1.3), ("05", 1.3), ("07", 1)):  # 01, 02 and 05 are plain Python loops
+        lesson, way = f"lesson {number}", f"{number}, the document's way"
+        found.append(Bar(f"small: {lesson} / {way}", ratio(results, "small", lesson, way), most, False))
     bare = results["processes"][0]
     for process in results["processes"][1:]:
         number = process["name"][:2]
@@ -82,7 +83,7 @@ def bars(results: dict[str, Any]) -> list[Bar]:
 
 
 def way_table(timed: list[dict[str, Any]], steps: int, tablefmt: str = "simple") -> str:
-    """Return one row a way: its time as a ratio to the first one's, seconds, what is paid once, microseconds a step."""
+    """Return one row per way: its time as a ratio to that of the first way, and the parts of that time."""
     ours = median(timed[0])
     rows = []
     for way in timed:
@@ -93,12 +94,12 @@ def way_table(timed: list[dict[str, Any]], steps: int, tablefmt: str = "simple")
         spread = f"{min(way['total']):.2f} to {max(way['total']):.2f}{marked}"
         times = f"{median(way) / ours:.2f}", f"{median(way):.2f}", spread, f"{way['once']:.2f}"
         rows.append([way["way"], *times, f"{way['a_pass'] / steps * 1e6:.0f}"])
-    headers = ["way", "ratio", "seconds", "smallest to largest", "paid once, s", "µs a step"]
+    headers = ["way", "ratio", "seconds", "smallest to largest", "paid once, s", "µs per step"]
     return report.table(headers, rows, tablefmt)
 
 
 def small_table(timed: list[dict[str, Any]], tablefmt: str = "simple") -> str:
-    """Return one row a small lesson: its training beside the document's way."""
+    """Return one row per small lesson: the time of its training, beside that of the document's way."""
     by_name, rows = {way["way"]: way for way in timed}, []
     for name in [way["way"] for way in timed if way["way"].startswith("lesson")]:
         ours, theirs = median(by_name[name]), median(by_name[f"{name.removeprefix('lesson ')}, the document's way"])
@@ -107,7 +108,7 @@ def small_table(timed: list[dict[str, Any]], tablefmt: str = "simple") -> str:
 
 
 def process_table(processes: list[dict[str, Any]], tablefmt: str = "simple") -> str:
-    """Return one row a lesson: wall time and peak memory of its process beside the bare import's."""
+    """Return one row per lesson: wall time and peak memory of its process, beside those of the bare import."""
     bare, rows = processes[0], []
     for process in processes:
         seconds = statistics.median(process["seconds"])
@@ -127,7 +128,7 @@ def slope(xs: list[float], ys: list[float]) -> float:
 
 
 def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") -> str:
-    """Return one row a way: microseconds a step at each size, and the fitted slope at the large end."""
+    """Return one row per way: its times at all sizes, and the slope that is fitted to those at the large end."""
     xs = sorted({x for curve in curves.values() for x in curve["x"]})
     rows = []
     for name, curve in curves.items():
@@ -137,7 +138,7 @@ def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") ->
 
 
 def bar_table(found: list[Bar], tablefmt: str = "simple") -> str:
-    """Return one row a bar: what, measured, limit, and whether it holds."""
+    """Return one row per bar: what was measured, its limit, and whether the bar holds."""
     said = {True: "holds", False: "FAILS", None: "not measured"}
     rows = [
         [bar.what, f"{bar.value:.3g}", f"{'at least' if bar.at_least else 'at most'} {bar.limit:g}", said[bar.holds]]
@@ -169,8 +170,8 @@ def plot(results: dict[str, Any]):
         ax.set_xlim(0.02, totals.max() * 3)
         ax.legend(loc="upper right")
     panels = (
-        ("C", "batch", "images a batch", "µs a step, compiled", "flat: overhead; rising: arithmetic"),
-        ("D", "width", "pixels an image", "µs a step, compiled", "flat: overhead; rising: arithmetic"),
+        ("C", "batch", "images per batch", "µs per step, compiled", "flat: overhead; rising: arithmetic"),
+        ("D", "width", "pixels per image", "µs per step, compiled", "flat: overhead; rising: arithmetic"),
         ("E", "steps", "steps", "seconds in all, compiling included", "flat: paid once; rising: the steps"),
     )
     for letter, kind, x, y, title in panels:
@@ -183,7 +184,7 @@ def plot(results: dict[str, Any]):
 
 
 def headlines(results: dict[str, Any]) -> str:
-    """Return the four ratios of the README."""
+    """Return the table of the README, with four ratios."""
     tf1, keras = (ratio(results, "softmax", way, OURS) for way in ("TensorFlow 1 session", "Keras fit"))
     numpy, moons = ratio(results, "softmax", OURS, "NumPy"), ratio(results, "moons", "NumPy", MOONS)
     what = "softmax regression on MNIST, ten epochs, compiling included"
@@ -201,7 +202,7 @@ def headlines(results: dict[str, Any]) -> str:
 
 
 def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
-    """Return all the tables, each between two lines that name it, as reStructuredText comments do."""
+    """Return all tables, each between two comments of reStructuredText that name it."""
     machine = ", ".join(f"{name} {value or 'not installed'}" for name, value in results["machine"].items())
     contents = {
         "machine": f"{machine}; {results['images']}.",
@@ -216,7 +217,7 @@ def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
 
 
 def renew(results: dict[str, Any]) -> None:
-    """Write the tables of the page, the figure and the README's ratios."""
+    """Write the tables of the page, the figure, and the README's ratios."""
     (ROOT / "docs" / "speed_tables.txt").write_text(tables(results, "rst") + "\n", encoding="utf-8")
     plotting.save(plot(results), ROOT / "figures", "speed")
     readme.replace({"speed": headlines(results)})

@@ -1,4 +1,4 @@
-"""What is to be trained, as data that travel to a worker process; the big arrays are made there, once."""
+"""What is trained, as data that are sent to a worker process, which makes the large arrays itself, once."""
 
 import functools
 from typing import NamedTuple
@@ -11,9 +11,9 @@ CLASSES = 10
 
 
 class Softmax(NamedTuple):
-    """Softmax regression of lessons 09 to 11."""
+    """Softmax regression as in lessons 09 to 11."""
 
-    mnist_dir: str | None  # None: synthetic images
+    mnist_dir: str | None  # None means synthetic images
     rows: int = 55_000
     pixels: int = 784
     batch_size: int = 100
@@ -26,13 +26,13 @@ class Softmax(NamedTuple):
         return _images(self.mnist_dir, self.rows, self.pixels)
 
     def batches(self, epochs: int) -> list[np.ndarray]:
-        """Return the indices (steps, batch_size) of each epoch's batches, in the order that the lessons take them."""
+        """Return the indices (steps, batch_size) of the batches of each epoch, in the lessons' order."""
         rng, fitting = np.random.default_rng(self.seed), self.rows // self.batch_size * self.batch_size
         return [rng.permutation(self.rows)[:fitting].reshape(-1, self.batch_size) for _ in range(epochs)]
 
 
 class Moons(NamedTuple):
-    """The network of lesson 12, one sample a step."""
+    """The network of lesson 12, one sample per step."""
 
     X: np.ndarray  # (n, 2)
     Y: np.ndarray  # (n, 2)

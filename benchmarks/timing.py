@@ -1,4 +1,4 @@
-"""Time ways of doing the same work: each framework in a process of its own, the repetitions interleaved."""
+"""Time several ways of doing the same work, with one process per framework and interleaved repetitions."""
 
 import contextlib
 import gc
@@ -13,27 +13,27 @@ from typing import Any, NamedTuple
 
 
 class UnavailableError(Exception):
-    """A way that cannot be gone here, because a framework is missing."""
+    """A way that cannot be measured here, because a framework is missing."""
 
 
 class Way(NamedTuple):
-    """A function ``function(task, passes, *arguments) -> last cost`` that builds, traces and compiles anew."""
+    """A function ``function(task, passes, *arguments) -> last cost``, which compiles anew in each call."""
 
-    module: str  # of this package; one process each, for TensorFlow and PyTorch cannot share one
+    module: str  # of this package; each has a process of its own, because TensorFlow and PyTorch cannot share one
     function: str
     arguments: tuple = ()
-    short: tuple[int, int] | None = None  # for a way too slow for the whole work: the two lengths to be timed instead
+    short: tuple[int, int] | None = None  # two numbers of passes to time instead, if the whole work takes too long
 
 
 class Timed(NamedTuple):
-    """What was measured of one way, in seconds."""
+    """The measurements of one way, in seconds."""
 
     way: str
-    total: list[float]  # of the whole work, one a repetition, tracing and compiling included
-    once: float  # median of what is paid once: building, tracing, compiling
-    a_pass: float  # median of one pass after that
-    extrapolated_from: int | None = None  # passes that were timed where the whole work was too slow
-    note: str = ""  # why there are no times
+    total: list[float]  # the whole work, once per repetition, with tracing and compiling
+    once: float  # the median of what is paid once: building, tracing, compiling
+    a_pass: float  # the median of one pass after that
+    extrapolated_from: int | None = None  # how many passes were timed, if the whole work would have taken too long
+    note: str = ""  # the reason, if there are no times
 
     def median(self) -> float:
         """Return the median time of the whole work, NaN where there is none."""
@@ -41,7 +41,7 @@ class Timed(NamedTuple):
 
 
 class Workers:
-    """One process a module of ways, started when it is first needed, ended with the ``with`` block."""
+    """One process per module of ways: it starts when it is first needed, and ends with the ``with`` block."""
 
     def __init__(self) -> None:
         self._stack, self._pools = contextlib.ExitStack(), {}
@@ -81,15 +81,15 @@ def side_by_side(
     tolerance: float = 1e-3,
     say: bool = True,
 ) -> list[Timed]:
-    """Time all `ways` of doing `passes` passes over `task`, interleaved; the first is the lesson's own.
+    """Time all `ways` of doing `passes` passes over `task`, interleaved; the first way is the lesson's own.
 
-    Each repetition times a way at two lengths: the difference is what a pass costs once all is compiled, and the rest
-    is what is paid once.
+    Each repetition times a way at two numbers of passes. The difference is what a pass costs once all is compiled, and
+    the rest is what is paid once.
 
     Raises
     ------
     AssertionError
-        When a way's last cost is not the lesson's: it did other work, and its time would mean nothing.
+        When a way's last cost is not the lesson's, because then it did other work and its time means nothing.
     """
     lengths = {name: way.short or (1, passes) for name, way in ways.items()}
     lesson = next(iter(ways.values()))
@@ -105,7 +105,7 @@ def side_by_side(
                 continue
             few, many = lengths[name]
             try:
-                if repetition < 0:  # not timed: it imports what the way needs, and makes the data
+                if repetition < 0:  # not timed, because it imports what the way needs and makes the data
                     workers.run(way.module, way.function, task, few or many, *way.arguments)
                     continue
                 (first, _), (whole, cost) = (

@@ -1,8 +1,8 @@
-"""The ``stepper`` directive: the numbers and lines of docs/export_steps.py in the page, which then needs no request.
+"""The ``stepper`` directive puts the numbers and lines of docs/export_steps.py into the page, which loads nothing more.
 
-The export needs TensorFlow and some seconds, so it is kept in the build folder and made again only when a file
-that it is made from has changed. The directive's content are the texts that docs/_static/stepper.js shows: paragraphs
-of the page, which can be translated like any other.
+The export needs TensorFlow and some seconds, so it is kept in the build folder and made again only when one of its
+sources has changed. The content of the directive is the texts that docs/_static/stepper.js shows: they are paragraphs
+of the page, which can be translated like any others.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ EXPORT = DOCS / "_build" / "steps.json"
 
 
 class Stepper(SphinxDirective):
-    """The numbers as JSON, the code as HTML, and the content as the texts that the page takes from here."""
+    """Holds the numbers as JSON, the code as HTML, and the texts."""
 
     has_content = True
 
@@ -43,7 +43,7 @@ class Stepper(SphinxDirective):
 
 
 def export_when_outdated(app) -> None:
-    """Run the lesson's update by TensorFlow, when what it is made from has changed since the last time."""
+    """Run the lesson's update by TensorFlow, if one of the sources has changed since the last time."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
     try:
         if json.loads(EXPORT.read_text(encoding="utf-8"))["digest"] == digest:
@@ -57,7 +57,7 @@ def export_when_outdated(app) -> None:
 
 
 def add_assets(app, pagename, templatename, context, doctree) -> None:
-    """Load style and script on the pages that have a stepper, and on no other."""
+    """Load the style and the script on the pages that have a stepper only."""
     if doctree is not None and any("stepper-texts" in node["classes"] for node in doctree.findall(nodes.container)):
         app.add_css_file("stepper.css")
         app.add_js_file("stepper.js", loading_method="defer")

@@ -1,4 +1,4 @@
-"""Say what the built site lacks, or where to open it: ``make docs`` ends with this."""
+"""Report what is missing from the built site, or where to open it: ``make docs`` ends with this."""
 
 import json
 import sys
@@ -6,14 +6,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 DOCS = Path(__file__).resolve().parent
 SITE = DOCS / "_build" / "html"
 
 
 class Page(HTMLParser):
-    """Collect what a page links to and loads, its images without a text, and its ids."""
+    """Collects the links of a page, what it loads, its images without a text, and its ids."""
 
     def __init__(self, path):
         super().__init__()
@@ -21,7 +21,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        """Look at one start tag."""
+        """Look at a start tag."""
         given = dict(attrs)
         self.ids |= {given.get("id"), given.get("name")}
         if tag == "a" and "href" in given:
@@ -36,7 +36,7 @@ class Page(HTMLParser):
 
 
 def problems(site):
-    """Return one line for each thing that is missing from the folder `site`, or wrong there; none when all is well."""
+    """Return one line for each thing that is missing or wrong in the folder `site`."""
     sources = [path.stem for path in DOCS.iterdir() if path.suffix in (".rst", ".md")]
     names = [lesson.name for lesson in lessons.find()]
     expected = [f"{name}.html" for name in (*sources, "search", "gallery/index", *(f"gallery/{n}" for n in names))]
@@ -66,7 +66,7 @@ def problems(site):
 
 
 def _broken(path, page, pages):
-    """Yield the addresses of `page` within the site that lead nowhere."""
+    """Yield each address of `page` that should be within the site and leads nowhere."""
     for address in (*page.links, *page.loads):
         parts = urlsplit(address)
         if parts.scheme or parts.netloc:

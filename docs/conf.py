@@ -1,10 +1,10 @@
-"""How Sphinx makes the web gallery: ``make docs``. What the tools cannot do by themselves is in extension.py."""
+"""Configures Sphinx, which makes the web gallery: ``make docs``. What Sphinx cannot do by itself is in extension.py."""
 
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # extension.py, for Sphinx and by name for sphinx-gallery
+sys.path.insert(0, str(HERE))  # extension.py, which Sphinx and sphinx-gallery find by its name
 sys.path.insert(0, str(HERE.parent))  # this copy of tf_backprop
 
 import extension
@@ -17,8 +17,8 @@ rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension", "_ext_steps"]
 
-# Nothing is asked of another host: MathJax lies on the site, and the pages keep no execution times.
-html_math_renderer = "mathjax"  # of two that there are, Sphinx would take the other one, for where there is no npm
+# The pages load nothing from other hosts, so MathJax is on the site; and they show no execution times.
+html_math_renderer = "mathjax"  # there are two, and Sphinx would take the one without MathJax
 mathjax_path = extension.MATHJAX_FILE
 mathjax_options = {"defer": "defer"}
 
@@ -43,7 +43,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_favicon = "_static/favicon.svg"
-html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
+html_context = {"default_mode": "auto"}  # light or dark, as in the reader's system
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -51,7 +51,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
-    "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/: the lessons' lines are long
+    "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/, because the lessons' lines are long
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "show_prev_next": True,

@@ -1,8 +1,8 @@
-"""What docs/stepper.rst shows: one update of lesson 07 on one row, run by TensorFlow, and the lines that do it.
+"""Exports what docs/stepper.rst shows: one update of lesson 07 on one row, run by TensorFlow, and its lines of code.
 
-Every number is the value of a piece of code: a piece is found in the source by its syntax, evaluated as it stands
-there, and shown beside its number. So a page can show neither a line that is not in the lesson nor a number that the
-line does not give. The lesson has no activation on its hidden layer; the two functions below are its own with one.
+Every number is the value of a piece of code: the piece is found in the source by its syntax, evaluated as it stands
+there, and shown beside its number. So the page can show neither a line that is not in the lesson nor a number that the
+line does not give. The lesson has no activation on its hidden layer; the two functions below add a sigmoid to its own.
 """
 
 import ast
@@ -13,8 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
-from tf_backprop import cli, datasets, lessons  # noqa: F401 - cli keeps TensorFlow's start-up lines quiet
-from tf_backprop.errors import GradientError
+from tf_backprop import command, datasets  # noqa: F401 - command imports TensorFlow quietly
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import GradientError
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +31,7 @@ def sigmoid_loss(weights, x, y):
 
 
 def sigmoid_gradients_by_hand(weights, x, y):
-    """dL/dw1 and dL/dw2, as in the lesson but for dL_dz."""
+    """dL/dw1 and dL/dw2 as in the lesson, except for dL_dz."""
     h = tf.sigmoid(x @ weights["w1"])  # (n, 3)
     dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
     dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
@@ -42,20 +43,20 @@ def sigmoid_gradients_by_hand(weights, x, y):
 
 
 def export() -> dict:
-    """Return one update from the lesson's start, without and with a sigmoid on the hidden layer.
+    """Return one update from the lesson's start, without a sigmoid on the hidden layer and with one.
 
     Returns
     -------
     dict
         ``numbers``: the first row ``x`` (2,) with its target ``y``, the weights ``w1`` (2, 3) and ``w2`` (3,) that
         the lesson starts with, and its ``learning_rate``. ``identity`` and ``sigmoid``: ``values``, every
-        intermediate number by its symbol, without the axis of the single row; ``code``, HTML of the lines;
-        ``file``, where they stand.
+        intermediate number by its symbol, without the axis of the single row; ``code``, the HTML of the lines;
+        ``file``, in which they stand.
 
     Raises
     ------
     GradientError
-        When the gradient by hand is not that of the tape.
+        When the gradient by hand differs from that of the tape.
     """
     lesson = lessons.load(LESSON)
     defaults = {name: parameter.default for name, parameter in inspect.signature(lesson.main).parameters.items()}

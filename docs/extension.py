@@ -1,7 +1,8 @@
-"""What Sphinx and sphinx-gallery need to know about the lessons, and MathJax without a content network."""
+"""What Sphinx and sphinx-gallery need to know about the lessons, and MathJax without a content delivery network."""
 
 import hashlib
 import html
+import importlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 from docutils import nodes
 from sphinx.errors import ExtensionError
@@ -21,13 +22,13 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE / "_build"
 GALLERY = HERE / "gallery"
 
-#: Where the lessons draw during a build, and not into the figures that are committed.
+#: The lessons draw into this folder during a build, so that the committed figures stay as they are.
 FIGURES = BUILD / "figures"
 
-#: What the pages that are there were made from.
+#: A checksum of what the present pages were made from.
 STAMP = GALLERY / "inputs.sha256"
 
-#: Apache-2.0, one file, with every TeX extension and SVG output, so that it asks for no other.
+#: One file (Apache-2.0) with every TeX extension and SVG output, so that it loads no other.
 MATHJAX = "mathjax@3.2.2"
 MATHJAX_FILE = "mathjax/tex-svg-full.js"
 MATHJAX_SHA256 = "a4354ff94fd868aea0cc6eaaa79a57fda0588646fc46ee3700a349ee0a11cbe6"
@@ -50,47 +51,42 @@ def setup(app):
 
 
 def lesson_arguments(gallery_conf, script_vars):
-    """Return the command line of a lesson: figures go to the build folder, data are digits where there is no MNIST."""
+    """Return the command line of a lesson: figures go to the build folder, and without MNIST it takes digits."""
     takes_data = "data: datasets.Choice" in Path(script_vars["src_file"]).read_text(encoding="utf-8")
     data = ["--data", "mnist" if os.environ.get("MNIST_DIR") else "digits"] if takes_data else []
     return ["--figures", str(FIGURES), *data]
 
 
 def before_a_lesson(gallery_conf, name):
-    """Import TensorFlow before output is captured, and turn a failure into an exception that the build reports.
+    """Import TensorFlow before output is captured, and remove what the lesson drew in an earlier build.
 
-    A lesson that fails ends its process, which here is the whole build, and its message would be lost.
+    A lesson that fails raises its error here, and the build reports it: a lesson ends the process only where the main
+    program is a file, and sphinx-gallery runs each lesson as a main program without a file.
     """
-    from tf_backprop import cli, command
+    importlib.import_module("tf_backprop.command")
+    for earlier in drawn(Path(name).stem):
+        earlier.unlink()
 
-    cli.import_tensorflow()
-    (FIGURES / Path(name).with_suffix(".png").name).unlink(missing_ok=True)  # of the build before
 
-    end_process = command.fail
-
-    def fail(message, status):
-        if status == 130:  # Ctrl-C means the build
-            end_process(message, status)
-        raise RuntimeError(message)
-
-    if command.fail.__module__ != __name__:
-        command.fail = fail
+def drawn(name):
+    """Return the files that a lesson has drawn, the one that bears its name alone first."""
+    return sorted(FIGURES.glob(f"{name}*.png"))
 
 
 def figures_with_alt_text(block, block_vars, gallery_conf):
     """Return what sphinx-gallery makes of the open figures, with the lesson's title before the figure's own titles.
 
-    A figure that a lesson's worker process has drawn is not open here, but in its file.
+    The figures of lesson 14 are not open here, because a worker process has drawn them, but they are in their files.
     """
     from sphinx_gallery.scrapers import figure_rst, matplotlib_scraper
 
     rst = matplotlib_scraper(block, block_vars, gallery_conf)
     (lesson,) = lessons.select([block_vars["src_file"]])
-    drawn = FIGURES / f"{lesson.name}.png"
-    if not rst and drawn.exists():
+    for file in [] if rst else drawn(lesson.name):
         place = next(block_vars["image_path_iterator"])
-        shutil.copy(drawn, place)
-        rst = figure_rst([place], gallery_conf["src_dir"], lesson.question)
+        shutil.copy(file, place)
+        rest = file.stem.removeprefix(lesson.name).removesuffix("_digits").strip("_")
+        rst += figure_rst([place], gallery_conf["src_dir"], rest or lesson.question)
     return re.sub(r"(:alt: )(.*)", lambda m: f"{m[1]}{lesson.title}: {m[2]}", rst)
 
 
@@ -108,20 +104,21 @@ def first_notebook_cell():
 
 
 def wheel_name():
-    """Return the name of the package's wheel, which `make docs` puts beside the pages."""
+    """Return the name of the package's wheel, which ``make docs`` puts beside the pages."""
     return f"tf_backprop-{metadata.version('tf-backprop')}-py3-none-any.whl"
 
 
 def inputs():
-    """Return a checksum of what the pages depend on and sphinx-gallery does not look at."""
-    sources = sorted([*lessons.SCRIPTS.parent.glob("tf_backprop/*.py"), HERE / "conf.py", HERE / "extension.py"])
+    """Return a checksum of everything on which the pages depend and at which sphinx-gallery does not look."""
+    package = lessons.SCRIPTS.parent.glob("tf_backprop/**/*.py")
+    sources = sorted([*package, HERE / "conf.py", HERE / "extension.py"])
     parts = [source.read_bytes() for source in sources] + [os.environ.get("MNIST_DIR", "").encode()]
     parts += [metadata.version(name).encode() for name in ("tensorflow", "matplotlib", "sphinx-gallery")]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def forget_stale_lessons(app, config):
-    """Let every lesson run again when more has changed than its own file, by removing what says that it is current."""
+    """Let every lesson run again if more than its own file has changed, by removing sphinx-gallery's own checksums."""
     if not STAMP.exists() or STAMP.read_text() != inputs():
         for checksum in GALLERY.glob("*.py.md5"):
             checksum.unlink()
@@ -133,13 +130,13 @@ def keep_stamp(app, exception):
 
 
 def leave_equations_alone(app, doctree):
-    """Say of a block without a language that it has none, or sphinx-gallery colours the equations as Python."""
+    """Mark a block without a language as such, because sphinx-gallery would colour the equations as Python."""
     for block in doctree.findall(nodes.literal_block):
         block.setdefault("language", "none")
 
 
 def describe_thumbnails(app, doctree):
-    """Give the picture on a card the text of the figure that it is made from; sphinx-gallery leaves it empty."""
+    """Give the picture on each card the text of the lesson's first figure; sphinx-gallery leaves it empty."""
     for image in doctree.findall(nodes.image):
         found = re.search(r"/sphx_glr_(\w+)_thumb\.png$", image["uri"])
         if found:
@@ -149,7 +146,7 @@ def describe_thumbnails(app, doctree):
 
 
 def tidy_pages(app):
-    """Put the lessons' numbers before their titles, and name folders as the reader would, not as this machine does."""
+    """Put the lessons' numbers before their titles, and replace the folders of this machine by short names."""
     for lesson in lessons.find():
         page = GALLERY / f"{lesson.name}.rst"
         text = page.read_text(encoding="utf-8")
@@ -167,7 +164,7 @@ def tidy_pages(app):
 
 
 def provide_mathjax(app, config):
-    """Put MathJax among the static files, from npm once; where there is no npm, say so, and leave the TeX as text."""
+    """Put MathJax among the static files, once, by npm; without npm, say so and leave the equations as TeX source."""
     target = HERE / "_static" / MATHJAX_FILE
     if target.exists() and _sha256(target) == MATHJAX_SHA256:
         return
@@ -178,7 +175,7 @@ def provide_mathjax(app, config):
 
 
 def _fetch_mathjax(target):
-    """Write MathJax to `target`, or return why that cannot be done."""
+    """Write MathJax to `target`, or return the reason why that is impossible."""
     npm = shutil.which("npm")
     if npm is None:
         return f"npm, which brings {MATHJAX}, is not installed"
@@ -205,7 +202,7 @@ def _sha256(path):
 
 
 def visit_equation(translator, node):
-    """Write an equation's TeX as code, where MathJax is missing."""
+    """Write the TeX of an equation as code, if MathJax is missing."""
     tag = "code" if isinstance(node, nodes.math) else "pre"
     translator.body.append(f'<{tag} class="math">{html.escape(node.astext().strip())}</{tag}>')
     raise nodes.SkipNode

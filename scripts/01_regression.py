@@ -24,7 +24,8 @@ Re-runs the first half of D1, "TensorFlow 反向传播".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, explanation, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop.support import explanation
 
 import numpy as np
 import tensorflow as tf
@@ -48,15 +49,15 @@ class Regression(NamedTuple):
 def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.regression(rng)  # (100,), (100,)
-    return np.float32(rng.normal()), x, y, rng.integers(len(x), size=(steps, 1))  # A, data, the sample of each step
+    return np.float32(rng.normal()), x, y, rng.integers(len(x), size=steps)  # A, data, the sample of each step
 
 
 # %%
 # Forward
 # -------
 def loss(A, x, y):
-    """L = mean((x A - y)²) over the samples (n,), of which there may be one."""
-    return tf.reduce_mean((x * A - y) ** 2, axis=0)
+    """L = mean((x A - y)²) over the samples (n,), or of a single one."""
+    return tf.reduce_mean((x * A - y) ** 2)
 
 
 # %%
@@ -64,7 +65,7 @@ def loss(A, x, y):
 # --------
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(2 (x A - y) x)."""
-    return tf.reduce_mean(2 * (x * A - y) * x, axis=0)  # 2 of the square, x = dy_hat/dA, a mean because L is one
+    return tf.reduce_mean(2 * (x * A - y) * x)  # 2 of the square, x = dy_hat/dA, a mean because L is one
 
 
 def gradients_by_tape(A, x, y):
@@ -78,18 +79,14 @@ def gradients_by_tape(A, x, y):
 # %%
 # Iterate
 # -------
-@tf.function
 def train(A, x, y, order, learning_rate):
-    """Take one step for each row of `order` (steps, 1); return A and the sample's loss after each step, (steps,)."""
-    steps = len(order)
-    trajectory = tf.TensorArray(tf.float32, steps)
-    losses = tf.TensorArray(tf.float32, steps)
-    for step in tf.range(steps):
-        x_i, y_i = tf.gather(x, order[step]), tf.gather(y, order[step])  # (1,), (1,)
-        A -= learning_rate * gradients_by_hand(A, x_i, y_i)
-        trajectory = trajectory.write(step, A)
-        losses = losses.write(step, loss(A, x_i, y_i))
-    return trajectory.stack(), losses.stack()
+    """Take one step for each sample in `order` (steps,); return A and the sample's loss after each step, (steps,)."""
+    trajectory, losses = [], []
+    for i in order:
+        A = A - learning_rate * gradients_by_hand(A, x[i], y[i])
+        trajectory.append(A)
+        losses.append(loss(A, x[i], y[i]))
+    return np.array(trajectory), np.array(losses)
 
 
 # %%
@@ -122,15 +119,15 @@ def main(
         learning_rate: how far A moves along the negative gradient
         seed: of the data, the start and the order of the samples
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check(seed, steps=steps, learning_rate=learning_rate)
     A, x, y, order = prepare(seed, steps)
     optimum = float(10 * x.sum() / (x @ x))
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
     if explain:
-        first = x[order[0]], y[order[0]]  # (1,), (1,)
+        first = x[order[0]], y[order[0]]
         explanation.show(loss, gradients_by_hand, gradients_by_tape, A, first, learning_rate)
 
-    trajectory, losses = (history.numpy() for history in train(A, x, y, order, np.float32(learning_rate)))
+    trajectory, losses = train(A, x, y, order, learning_rate)
 
     finite = report.finite_steps(losses)
     figure = plotting.save(plot(trajectory[:finite], losses[:finite], optimum), figures, "01_regression", show)
@@ -151,4 +148,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -27,7 +27,8 @@ Re-runs the second half of D1, "TensorFlow 反向传播".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, explanation, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop.support import explanation
 
 import numpy as np
 import tensorflow as tf
@@ -56,7 +57,7 @@ class BinaryClassification(NamedTuple):
 def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.two_classes(rng)  # (100,), (100,)
-    return np.float32(rng.normal(10, 1)), x, y, rng.integers(len(x), size=(steps, 1))  # A, data, each step's sample
+    return np.float32(rng.normal(10, 1)), x, y, rng.integers(len(x), size=steps)  # A, data, each step's sample
 
 
 def exact_optimum(x, y):
@@ -69,7 +70,7 @@ def exact_optimum(x, y):
 # The loss takes the logit, not p: a p that has been rounded to 0 or 1 would have an infinite logarithm.
 def loss(A, x, y):
     """L = mean(-y log p - (1 - y) log(1 - p)), p = σ(x + A); for one sample the mean is over that one."""
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A), axis=0)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A))
 
 
 def accuracy(A, x, y):
@@ -83,7 +84,7 @@ def accuracy(A, x, y):
 # dL/dp = (p - y) / (p (1 - p)) and dp/dz = p (1 - p): multiplied, all that is left is p - y.
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(σ(x + A) - y)."""
-    return tf.reduce_mean(tf.sigmoid(x + A) - y, axis=0)  # p - y: all that is left; a mean because L is one
+    return tf.reduce_mean(tf.sigmoid(x + A) - y)  # p - y: all that is left; a mean because L is one
 
 
 def gradients_by_tape(A, x, y):
@@ -97,31 +98,39 @@ def gradients_by_tape(A, x, y):
 # %%
 # Iterate
 # -------
-@tf.function
 def train(A, x, y, order, learning_rate):
-    """Take one step for each row of `order` (steps, 1); return A and the sample's loss after each step, (steps,)."""
-    steps = len(order)
-    trajectory = tf.TensorArray(tf.float32, steps)
-    losses = tf.TensorArray(tf.float32, steps)
-    for step in tf.range(steps):
-        x_i, y_i = tf.gather(x, order[step]), tf.gather(y, order[step])  # (1,), (1,)
-        A -= learning_rate * gradients_by_hand(A, x_i, y_i)
-        trajectory = trajectory.write(step, A)
-        losses = losses.write(step, loss(A, x_i, y_i))
-    return trajectory.stack(), losses.stack()
+    """Take one step for each sample in `order` (steps,); return A and the sample's loss after each step, (steps,)."""
+    trajectory = []
+    for i in order:
+        A = A - learning_rate * gradients_by_hand(A, x[i], y[i])
+        trajectory.append(A)
+    trajectory = np.array(trajectory)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=y[order], logits=x[order] + trajectory)
+    return trajectory, losses.numpy()
 
 
 # %%
 # Plot and main
 # -------------
+def plot_densities(x, y, ax):
+    """Draw a normal curve with the mean and the spread of each class, and a tick for each sample."""
+    grid = np.linspace(x.min() - 1, x.max() + 1, 400)
+    for label, colour in zip((0, 1), plotting.COLOURS, strict=False):
+        members = x[y == label]
+        deviation = (grid - members.mean()) / members.std()
+        density = np.exp(-(deviation**2) / 2) / (members.std() * np.sqrt(2 * np.pi))
+        ax.fill_between(grid, density, color=colour, alpha=0.4, label=f"density of class {label}")
+        ax.plot(members, np.full(len(members), -0.03 - 0.04 * label), "|", color=colour)
+
+
 def plot(x, y, trajectory, optimum):
     figure, (left, right) = plotting.subplots(1, 2, size=(11, 4.2))
     A = trajectory[-1]
     grid = np.linspace(x.min() - 1, x.max() + 1, 400)
-    plotting.densities(x, y, ax=left)
+    plot_densities(x, y, left)
     left.plot(grid, expit(grid + A), color="black", label="p = σ(x + A)")
     left.axvline(-A, color="black", linestyle="--", ymax=0.8, label=f"boundary x = -A = {-A:.2f}")
-    left.set(ylabel="density; chance p of class 1", ylim=(-0.12, 1.4), yticks=np.linspace(0, 1, 5))
+    left.set(xlabel="x", ylabel="density; chance p of class 1", ylim=(-0.12, 1.4), yticks=np.linspace(0, 1, 5))
     left.legend(loc="upper left", ncols=2)
     left.set_title("the boundary is where p crosses one half, x = -A")
     plotting.trajectory(trajectory, optimum, PUBLISHED, ax=right)
@@ -144,15 +153,15 @@ def main(
         learning_rate: how far A moves along the negative gradient
         seed: of the data, the start and the order of the samples
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check(seed, steps=steps, learning_rate=learning_rate)
     A, x, y, order = prepare(seed, steps)
     optimum = exact_optimum(x, y)
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
     if explain:
-        first = x[order[0]], y[order[0]]  # (1,), (1,)
+        first = x[order[0]], y[order[0]]
         explanation.show(loss, gradients_by_hand, gradients_by_tape, A, first, learning_rate)
 
-    trajectory, losses = (history.numpy() for history in train(A, x, y, order, np.float32(learning_rate)))
+    trajectory, losses = train(A, x, y, order, learning_rate)
 
     report.require_finite(losses)
     figure = plotting.save(plot(x, y, trajectory, optimum), figures, "02_binary_classification", show)
@@ -174,4 +183,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -26,8 +26,7 @@ Re-runs the first part of D5, "七、反向传播算法".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, plotting, report
-from tf_backprop.errors import GradientError
+from tf_backprop import command, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -112,13 +111,23 @@ WAYS_TO_WRITE_RELU = {
 # %%
 # Plot and main
 # -------------
+def plot_jump(y, said, ax):
+    """Draw da/dz (n,) with a gap at the kink, an open circle at either side of it, and marks for what is said of it."""
+    (line,) = ax.plot(Z, np.where(Z == 0, np.nan, y), label="da/dz")
+    sides = {"color": "white", "markeredgecolor": line.get_color(), "markersize": 13}
+    ax.plot(Z[[KINK, KINK]], y[[KINK - 1, KINK + 1]], "o", **sides)
+    marks = (("o", line.get_color(), 8), ("X", plotting.COLOURS[2], 9), ("D", "black", 5))
+    for (name, value), (marker, colour, size) in zip(said.items(), marks, strict=True):
+        ax.plot(0, value, marker, color=colour, markersize=size, label=f"at 0, {name}")
+
+
 def plot(leak, by_tape, comparison):
     figure, axes = plotting.subplots(2, 2, size=(10, 7), sharex=True, sharey=True, subplot_kw={"ylim": (-1.5, 1.9)})
     for ax, (name, activation), at_zero in zip(axes.flat, activations(leak).items(), comparison, strict=True):
         plotting.curves(Z, {"a": activation(Z)}, "z", "", ax=ax, linewidth=4)
         if name.endswith("ReLU"):
-            said = zip(("at 0, TensorFlow", "at 0, central difference", "at 0, the document"), at_zero[1:], strict=True)
-            plotting.jump(Z, by_tape[name], KINK, dict(said), "da/dz", ax=ax)
+            said = dict(zip(("TensorFlow", "central difference", "the document"), at_zero[1:], strict=True))
+            plot_jump(by_tape[name], said, ax)
         else:
             plotting.curves(Z, {"da/dz": by_tape[name]}, "z", "", ax=ax)
         ax.set_title(f"{name} passes back at most {by_tape[name].max():.2g}")
@@ -135,17 +144,17 @@ def main(leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, sho
         figures: folder for the figure
         show: open the figure in a window
     """
-    cli.check(seed)
-    cli.check_between(-1, 1, leak=leak)
+    command.check(seed)
+    command.check_between(-1, 1, leak=leak)
     leak = float(np.float32(leak))  # tf.nn.leaky_relu keeps its slope as a float32
     away = dict.fromkeys(PUBLISHED, np.delete(Z, KINK))
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, away, (leak,), seed, label="{}: da_dz")
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, away, (leak,), seed, label="{}: da_dz")
 
     z = dict.fromkeys(PUBLISHED, Z)
     by_hand = {name: gradient.numpy() for name, gradient in gradients_by_hand(z, leak).items()}
     by_tape = {name: gradient.numpy() for name, gradient in gradients_by_tape(z, leak).items()}
     if not all(np.allclose(by_hand[name], by_tape[name], rtol=0, atol=1e-12) for name in z):
-        raise GradientError("da_dz as written by hand disagrees with the tape at the kink")
+        raise gradient_check.GradientError("da_dz as written by hand disagrees with the tape at the kink")
     rows = [[code, *derivative_by_tape(relu, [-1.0, 0.0, 1.0]).numpy()] for code, relu in WAYS_TO_WRITE_RELU.items()]
     print(report.table(["da_dz of ReLU as", "z = -1", "z = 0", "z = 1"], rows))
 
@@ -163,4 +172,4 @@ def main(leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, sho
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -25,8 +25,8 @@ Re-runs the second part of D5, "七、反向传播算法".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, plotting, report
-from tf_backprop.errors import GradientError
+from tf_backprop import command, gradient_check, plotting, report
+from tf_backprop.support import drawings
 
 import numpy as np
 import tensorflow as tf
@@ -108,7 +108,7 @@ def ways_to_none():
     except RuntimeError:
         rows.append(["a second question", "RuntimeError", "tf.GradientTape(persistent=True)"])
     if {came_back for _, came_back, _ in rows} != {"None", "[None, None]", "RuntimeError"}:
-        raise GradientError("the tape gave a derivative where it should have recorded none")
+        raise gradient_check.GradientError("the tape gave a derivative where it should have recorded none")
     return rows
 
 
@@ -123,7 +123,9 @@ EDGES = [("x", "y1"), ("w1", "y1"), ("b1", "y1"), ("w2", "y2"), ("y1", "y2"), ("
 def plot(parameters, derivatives):
     values = parameters | dict(zip(("y1", "y2"), forward(**parameters), strict=True))
     gradients = {"y2": 1.0} | {name: derivatives[f"dy2_d{name}"] for name in NODES if name != "y2"}
-    return plotting.graph(NODES, values, gradients, {(a, b): derivatives[f"d{b}_d{a}"] for a, b in EDGES})
+    figure, ax = plotting.subplots(size=(10, 5.5))
+    drawings.graph(ax, NODES, values, gradients, {(a, b): derivatives[f"d{b}_d{a}"] for a, b in EDGES})
+    return figure
 
 
 def main(
@@ -143,17 +145,17 @@ def main(
         figures: folder for the figure
         show: open the figure in a window
     """
-    cli.check(seed)
+    command.check(seed)
     parameters = {"x": x, "w1": w1, "b1": b1, "w2": w2, "b2": b2}
-    cli.check_between(-1000, 1000, **parameters)
+    command.check_between(-1000, 1000, **parameters)
     others = dict(zip(parameters, np.random.default_rng(seed).uniform(1, 2, 5), strict=True))  # none of them is 0
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, others, (), seed, label="dy2_d{}")
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, others, (), seed, label="dy2_d{}")
     parameters = {name: np.float64(value) for name, value in parameters.items()}
     by_hand = {name: float(derivative) for name, derivative in derivatives_by_hand(**parameters).items()}
     by_tape = {name: float(derivative) for name, derivative in derivatives_by_tape(**parameters).items()}
     print(report.table(["", *by_hand], [["by hand", *by_hand.values()], ["by tape", *by_tape.values()]]))
     if not np.allclose([*by_hand.values()], [*by_tape.values()], rtol=1e-9, atol=0):
-        raise GradientError("a derivative by hand disagrees with the tape")
+        raise gradient_check.GradientError("a derivative by hand disagrees with the tape")
     print(report.table(["what was done", "came back", "instead"], ways_to_none()))
     figure = plotting.save(plot(parameters, by_hand), figures, "04_chain_rule", show)
     comparison = [report.Row("dy2_dw1 = dy2_dy1 * dy1_dw1", by_tape["dy2_dw1"], by_hand["dy2_dw1"], PUBLISHED)]
@@ -166,4 +168,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

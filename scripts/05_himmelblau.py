@@ -25,10 +25,11 @@ Re-runs a section of D5, "七、反向传播算法".
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, plotting, report
+from tf_backprop import command, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.colors import ListedColormap, LogNorm, PowerNorm
 
 # %%
 # Prepare
@@ -85,14 +86,13 @@ def gradients_by_tape(parameters):
 # Iterate
 # -------
 # All points descend as one batch: a step costs hardly more for the whole square than for one point.
-@tf.function
 def descend(points, steps, learning_rate, kept):
     """Take `steps` steps; return the paths (steps + 1, kept, 2) of the first points, and where all end, (n, 2)."""
-    paths = tf.TensorArray(tf.float32, steps + 1).write(0, points[:kept])
-    for step in tf.range(steps):
-        points -= learning_rate * gradients_by_hand({"points": points})["points"]
-        paths = paths.write(step + 1, points[:kept])
-    return paths.stack(), points
+    paths = [points[:kept]]
+    for _ in range(steps):
+        points = points - learning_rate * gradients_by_hand({"points": points})["points"]
+        paths.append(points[:kept])
+    return tf.stack(paths), points
 
 
 def reached(points):
@@ -104,17 +104,43 @@ def reached(points):
 # %%
 # Plot and main
 # -------------
+def plot_surface(z, ax):
+    shades = PowerNorm(0.3)  # most colours near the bottom, where the valleys are
+    ax.plot_surface(*np.meshgrid(SIDE, SIDE), z, cmap="viridis", norm=shades, linewidth=0, rcount=120, ccount=120)
+    ax.view_init(60, -30)
+    ax.set(xlabel="x", ylabel="y", zlabel="f", title="f over the square")
+    ax.locator_params(axis="z", nbins=3)
+
+
+def plot_paths(z, paths, ax):
+    levels = np.geomspace(z.max() * 1e-4, z.max(), 16)
+    ax.contour(SIDE, SIDE, np.maximum(z, levels[0]), levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
+    for ((x, y), path), colour in zip(paths.items(), plotting.COLOURS, strict=False):
+        ax.plot(*path.T, ".-", color=colour, markersize=4, linewidth=1.5)
+        ax.plot(*path[0], "o", color=colour, markeredgecolor="black", label=f"from ({x:g}, {y:g})")
+    ax.plot(*MINIMA.T, "*", color="black", markersize=11, linestyle="none", label="minimum")
+    ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=SIDE[[0, -1]], ylim=SIDE[[0, -1]])
+    ax.set_title("down across its level lines")
+    ax.grid(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, frameon=False, handletextpad=0.1)
+
+
+def plot_basins(basins, ax):
+    colours = ListedColormap(["#999999", *plotting.COLOURS[: len(MINIMA)]])  # grey: near none
+    extent = (SIDE[0], SIDE[-1], SIDE[0], SIDE[-1])
+    ax.imshow(basins, origin="lower", extent=extent, cmap=colours, vmin=-1, vmax=len(MINIMA) - 1, alpha=0.75)
+    ax.plot(*MINIMA.T, "*", color="black", markersize=11)
+    ax.grid(False)
+    ax.set(xlabel="x", ylabel="y", title="the minimum that each start reaches")
+
+
 def plot(paths, basins):
     kinds = {"a": {"projection": "3d"}, "b": {}, "c": {}}
     figure, axes = plotting.mosaic("abc", size=(15, 5.6), per_subplot_kw=kinds)
-    z = f(np.stack(np.meshgrid(SIDE, SIDE), axis=-1))
-    plotting.surface(SIDE, SIDE, z, elevation=60, azimuth=-30, ax=axes["a"])
-    axes["a"].set_title("f over the square")
-    named = {f"from ({x:g}, {y:g})": path for (x, y), path in paths.items()}
-    plotting.contours(SIDE, SIDE, z, named, MINIMA, ax=axes["b"])
-    axes["b"].set_title("down across its level lines")
-    plotting.regions(SIDE, SIDE, basins, MINIMA, ax=axes["c"])
-    axes["c"].set_title("the minimum that each start reaches")
+    z = f(np.stack(np.meshgrid(SIDE, SIDE), axis=-1))  # (121, 121)
+    plot_surface(z, axes["a"])
+    plot_paths(z, paths, axes["b"])
+    plot_basins(basins, axes["c"])
     return figure
 
 
@@ -134,17 +160,17 @@ def main(
         start: x and y of one start instead of the documented ones
         seed: of the points at which the gradient is checked
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check(seed, steps=steps, learning_rate=learning_rate)
     starts = STARTS if start is None else [start]
     for start in starts:
-        cli.check_between(-1000, 1000, start=start[0])
-        cli.check_between(-1000, 1000, start=start[1])
+        command.check_between(-1000, 1000, start=start[0])
+        command.check_between(-1000, 1000, start=start[1])
     some = np.random.default_rng(seed).uniform(-6, 6, size=(5, 2))
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, {"points": some}, (), seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, {"points": some}, (), seed)
 
     square = np.stack(np.meshgrid(SIDE, SIDE), axis=-1).reshape(-1, 2)
     points = np.concatenate([np.float32(starts), square])
-    paths, ends = descend(points, tf.constant(steps), np.float32(learning_rate), len(starts))
+    paths, ends = descend(points, steps, learning_rate, len(starts))
     basins = reached(ends[len(starts) :].numpy()).reshape(len(SIDE), len(SIDE))
     values = {start: f(paths)[:, i].numpy() for i, start in enumerate(starts)}
     paths = {start: paths[:, i].numpy() for i, start in enumerate(starts)}
@@ -172,4 +198,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -26,7 +26,7 @@ Re-runs the losses of D2, "深度学习 tensorflow 学习笔记二 反向传播"
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, plotting, report
+from tf_backprop import command, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -116,13 +116,28 @@ def miss(misses, way, dtype, clip):
 # %%
 # Plot and main
 # -------------
+def plot_ways(misses, ways, ylabel, title, ax):
+    """Draw curves by (way, format) that lie on one another, and a cross where one ends."""
+    looks = {"from logits": (plotting.COLOURS[5], 10), "naive": (plotting.COLOURS[1], 4), "clipped": ("black", 1.5)}
+    for (way, dtype), y in ways.items():
+        colour, width = looks[way]
+        dashes = "-" if dtype == "float32" else "--"
+        ax.plot(misses, y, dashes, color=colour, linewidth=width, solid_capstyle="butt", label=f"{way}, {dtype}")
+        finite = np.flatnonzero(np.isfinite(y))
+        if 0 < len(finite) < len(y):
+            ax.plot(misses[finite[-1]], y[finite[-1]], "X", color=colour, markeredgecolor="black", markersize=11)
+    ax.set(xlabel="size s of the miss", ylabel=ylabel, title=title, xscale="log")
+    ax.legend(handlelength=3)
+
+
 def plot(outputs, values, by_hand, best, misses, ways):
     figure, ((a, b), (c, d)) = plotting.subplots(2, 2, size=(11, 8))
     L, dL_ds = ({way: both[i] for way, both in ways.items()} for i in (0, 1))
     plotting.curves(outputs, values, "shared output o", "loss", dots=best, title="each loss is lowest elsewhere", ax=a)
     plotting.curves(outputs, by_hand, "shared output o", "dL/do", dots=best, title="there, its gradient is 0", ax=b)
-    plotting.coinciding(misses, L, "size s of the miss", "loss", True, "naive: infinite, clipped: stops growing", ax=c)
-    plotting.coinciding(misses, dL_ds, "size s of the miss", "dL/ds", False, "naive: NaN, clipped: no gradient", ax=d)
+    plot_ways(misses, L, "loss", "naive: infinite, clipped: stops growing", c)
+    c.set_yscale("log")
+    plot_ways(misses, dL_ds, "dL/ds", "naive: NaN, clipped: no gradient", d)
     return figure
 
 
@@ -135,14 +150,14 @@ def main(
         under: cost of an output too low by one, in the asymmetric loss; too high by one costs 1
         clip: the least p that the clipped cross-entropy takes the logarithm of, at most 0.1
     """
-    cli.check(seed, under=under, clip=clip)
-    cli.check_between(0, 0.1, clip=clip)
+    command.check(seed, under=under, clip=clip)
+    command.check_between(0, 0.1, clip=clip)
     rng = np.random.default_rng(seed)
     y = rng.gamma(2, 0.5, 25)
     batch = y, np.eye(2)[(y > y.mean()).astype(int)], under  # class 1 is above the mean; t (n, 2)
     o, z = y + rng.choice([-0.5, 0.5], 25), rng.normal(size=(25, 2))  # not at the kink o = y
     some = {"squared": o, "asymmetric": o, "cross-entropy": z}
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, some, batch, seed, label="dL_do, {}")
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, some, batch, seed, label="dL_do, {}")
     outputs, misses = np.linspace(-2, y.max() + 0.5, 5001), np.geomspace(1, 1000, 20001)
     values, by_hand, by_tape = share(outputs, *batch)
     ways = {(way, dtype): miss(misses, way, dtype, clip) for way in LOG_P for dtype in ("float64", "float32")}
@@ -164,4 +179,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -26,10 +26,12 @@ Re-runs the second half of D2, "深度学习 tensorflow 学习笔记二 反向�
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, explanation, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop.support import explanation
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.ticker import LogLocator, NullFormatter
 
 # %%
 # Prepare
@@ -37,6 +39,7 @@ import tensorflow as tf
 # The data come from ``datasets.volume_and_weight``. The document printed the loss over all rows after these updates.
 
 PUBLISHED = {1: 5.13118, 501: 0.429111, 1001: 0.409789, 1501: 0.399923, 2001: 0.394146, 2501: 0.390597, 3000: 0.388334}
+EVERY = 500  # updates by one call of the graph, so that Python hears of Ctrl-C in between
 
 
 class TwoLayerNetwork(NamedTuple):
@@ -98,28 +101,59 @@ def update(optimizer, w, m, v, dL_dw, t, learning_rate, momentum, beta1=0.9, bet
 # -------
 # The batches are taken in order, again and again: x (4, 8, 2) and y (4, 8, 1).
 @tf.function
+def run(optimizer, slots, x, y, first, last, learning_rate, momentum):
+    """Take the updates `first` to `last`; return (w, m, v) by name, and the loss over all rows after each update."""
+    losses = tf.TensorArray(tf.float32, last - first + 1)
+    for step in tf.range(first, last + 1):
+        weights = {name: w for name, (w, _, _) in slots.items()}
+        dL_d = gradients_by_hand(weights, x[(step - 1) % len(x)], y[(step - 1) % len(y)])
+        t = tf.cast(step, tf.float32)
+        slots = {
+            name: update(optimizer, w, m, v, dL_d[name], t, learning_rate, momentum)
+            for name, (w, m, v) in slots.items()
+        }
+        losses = losses.write(step - first, loss({name: w for name, (w, _, _) in slots.items()}, x, y))
+    return slots, losses.stack()
+
+
 def train(optimizer, weights, x, y, steps, learning_rate, momentum):
     """Return the weights after `steps` updates, and the loss over all rows after each one, (steps,)."""
-    w1, w2 = weights["w1"], weights["w2"]
-    m1, v1, m2, v2 = tf.zeros_like(w1), tf.zeros_like(w1), tf.zeros_like(w2), tf.zeros_like(w2)
-    losses = tf.TensorArray(tf.float32, steps)
-    for step in tf.range(steps):
-        dL_d = gradients_by_hand({"w1": w1, "w2": w2}, x[step % len(x)], y[step % len(y)])
-        t = tf.cast(step + 1, tf.float32)
-        w1, m1, v1 = update(optimizer, w1, m1, v1, dL_d["w1"], t, learning_rate, momentum)
-        w2, m2, v2 = update(optimizer, w2, m2, v2, dL_d["w2"], t, learning_rate, momentum)
-        losses = losses.write(step, loss({"w1": w1, "w2": w2}, x, y))
-    return {"w1": w1, "w2": w2}, losses.stack()
+    slots = {name: (tf.constant(w), tf.zeros_like(w), tf.zeros_like(w)) for name, w in weights.items()}
+    losses = []
+    for first in range(1, steps + 1, EVERY):
+        part = tf.constant(first), tf.constant(min(first + EVERY - 1, steps))
+        slots, of_part = run(optimizer, slots, x, y, *part, learning_rate, momentum)
+        losses.append(of_part)
+    return {name: w.numpy() for name, (w, _, _) in slots.items()}, np.concatenate(losses)
 
 
 # %%
 # Plot and main
 # -------------
+def plot_losses(losses, floor, ax):
+    ax.axhline(floor, color="black", linestyle="--", label=f"floor {floor:.4g}", zorder=1)
+    plotting.curves(None, losses, "updates", "loss", log=True, published=PUBLISHED, ax=ax)
+    ax.set(xscale="log", title="no optimizer gets below the best linear map")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def plot_square(weights, data, ax):
+    """Draw where x·weights is above a half in the unit square, and the share of it that is right."""
+    nodes = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, 101)]), axis=-1).reshape(-1, 2)
+    learned = nodes @ weights[:2] + weights[2:].sum()  # the third weight is that of the bias column
+    right = 1 - nodes.sum(axis=1) / 2  # above a half where x0 + x1 < 1
+    share = np.mean((learned > 0.5) == (right > 0.5))
+    title = f"momentum's network is right on {share:.1%} of the square"
+    plotting.decision_boundary(nodes, learned, data.x, data.y[:, 0], right, title, ax)
+
+
 def plot(losses, floor, parameters, data):
     figure, (left, right) = plotting.subplots(1, 2, size=(11, 4.8))
-    plotting.convergence(losses, floor, PUBLISHED, "no optimizer gets below the best linear map", left)
+    plot_losses(losses, floor, left)
     product = parameters["momentum"]["w1"] @ parameters["momentum"]["w2"]  # the network is this one linear map
-    plotting.linear_boundary(product[:, 0], data.x, data.y[:, 0], [-0.5, -0.5, 1], "momentum's network", right)
+    plot_square(product[:, 0], data, right)
     return figure
 
 
@@ -140,21 +174,20 @@ def main(
         momentum: share of its last move that momentum keeps
         bias: append a column of ones to the data
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
-    cli.check_between(0, 1, momentum=momentum)
+    command.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check_between(0, 1, momentum=momentum)
     data = datasets.volume_and_weight()
     designs = [data.x, np.column_stack([data.x, np.ones_like(data.y)])]  # without and with a bias column
     floors = [np.linalg.lstsq(np.float64(design), data.y, rcond=None)[1].item() / len(data.y) for design in designs]
     x, y = designs[bias].reshape(-1, 8, 2 + bias), data.y.reshape(-1, 8, 1)
     start = initial_weights(seed, 2 + bias)
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed)
     if explain:
         explanation.show(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), learning_rate)
     print("w1 starts at", *start["w1"].ravel(), end="; w2 at its first row\n")
     losses, parameters = {}, {}
     for name in ("sgd", "momentum", "adam"):
-        learned, history = train(name, start, x, y, tf.constant(steps), learning_rate, momentum)
-        losses[name], parameters[name] = history.numpy(), {key: w.numpy() for key, w in learned.items()}
+        parameters[name], losses[name] = train(name, start, x, y, steps, learning_rate, momentum)
         print(f"{name:9} ends at {losses[name][-1]:.6f}")
     figure = plotting.save(plot(losses, floors[bias], parameters, data), figures, "07_two_layer_network", show)
     report.require_finite(sum(losses.values()))
@@ -171,4 +204,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

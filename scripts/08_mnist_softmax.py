@@ -26,7 +26,7 @@ Re-runs D3, "学习笔记 TF024: TensorFlow 实现 Softmax Regression 识别手�
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -106,6 +106,34 @@ def train(parameters, x, y, batches, learning_rate):
 # %%
 # Plot and main
 # -------------
+def plot_weights(W, ax):
+    """Draw the columns of W (side², 10) as ten images in two rows: white 0, orange against, purple for."""
+    side = int(np.sqrt(len(W)))
+    gap = max(1, side // 14)
+    cell = side + gap
+    images = np.full((2 * cell, 5 * cell), np.nan)
+    for digit, image in enumerate(W.T):
+        top, left = cell * (digit // 5), cell * (digit % 5)
+        images[top : top + side, left : left + side] = image.reshape(side, side)
+        ax.text(left, top, str(digit), va="top", ha="left", weight="bold")
+    most = np.abs(W).max() or 1
+    picture = ax.imshow(images, cmap="PuOr", vmin=-most, vmax=most, interpolation="nearest")
+    ax.figure.colorbar(picture, ax=ax, label="weight", shrink=0.8)
+    ax.set_axis_off()
+
+
+def plot_confusion(confusion, ax):
+    """Draw counts by true and predicted digit: shade by share of the true one, so that rare digits show as well."""
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    ax.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            colour = "white" if share[row, column] > 0.35 else "black"
+            ax.text(column, row, int(count), ha="center", va="center", fontsize=7, color=colour)
+    ax.grid(False)
+    ax.set(xlabel="predicted digit", ylabel="true digit", xticks=range(10), yticks=range(10))
+
+
 def plot(losses, validation_accuracy, W, confusion):
     figure, axes = plotting.subplots(2, 2, size=(12, 8), width_ratios=[1, 1.1])
     plotting.curves(None, {"": losses}, "step", "loss of the batch", log=True, ax=axes[0, 0], linewidth=0.7)
@@ -113,9 +141,9 @@ def plot(losses, validation_accuracy, W, confusion):
     looks = np.arange(1, len(validation_accuracy) + 1) * EVERY
     plotting.curves(looks, {"": validation_accuracy}, "step", "validation accuracy", ax=axes[1, 0], marker="o")
     axes[1, 0].set_title("watching: images that were not trained on")
-    plotting.weight_images(W, ax=axes[0, 1])
+    plot_weights(W, axes[0, 1])
     axes[0, 1].set_title("what each digit's weights look for (purple) and against (orange)")
-    plotting.confusion(confusion, ax=axes[1, 1])
+    plot_confusion(confusion, axes[1, 1])
     axes[1, 1].set_title("test images: which digit is taken for which")
     return figure
 
@@ -137,13 +165,13 @@ def main(
         learning_rate: how far the parameters move along the negative gradient
         batch_size: images a step
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size)
+    command.check(seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size)
     images = datasets.images(data, mnist_dir, batch_size)
     rows, pixels = images.train.x.shape
     rng = np.random.default_rng(seed)
     point = {"W": rng.standard_normal((pixels, 10)), "b": rng.standard_normal(10)}
     batch = images.train.x[:32], images.train.y[:32]
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     x, y = tf.constant(images.train.x), tf.constant(images.train.y)
     parameters = {"W": tf.zeros([pixels, 10]), "b": tf.zeros([10])}
 
@@ -162,7 +190,7 @@ def main(
     confusion = confusion_matrix(images.test.y, predicted, labels=range(10))
     parameters = {name: value.numpy() for name, value in parameters.items()}
     drawing = plot(losses[: report.finite_steps(losses)], watched, parameters["W"], confusion)
-    figure = plotting.save(drawing, figures, "08_mnist_softmax", show)
+    figure = plotting.save(drawing, figures, images.figure("08_mnist_softmax"), show)
     report.require_finite(losses)
     print(report.table(["digit", "recall", "F1"], [[d, f"{recall[d]:.3f}", f"{f1[d]:.3f}"] for d in range(10)]))
     published = PUBLISHED if images.name == "MNIST" else None
@@ -177,4 +205,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

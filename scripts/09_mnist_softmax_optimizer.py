@@ -24,7 +24,8 @@ Re-runs the first of the three ways in D4, "利用 tf.gradients 在 TensorFlow �
 
 from pathlib import Path
 
-from tf_backprop import cli, datasets, explanation, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop.support import explanation
 
 import numpy as np
 import tensorflow as tf
@@ -124,19 +125,19 @@ def main(
     Args:
         epochs: passes over the training images (None is ten, or on the digits as many as give MNIST's updates)
     """
-    cli.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    command.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     images = datasets.images(data, mnist_dir, batch_size)
     pixels = images.train.x.shape[1]
     normal = np.random.default_rng(seed).standard_normal
     point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
-    report.print_gradient_check(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
+    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
     if explain:
         explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
     epochs = epochs or images.passes(EPOCHS)
     costs = train(make_step(parameters, learning_rate), images.train, epochs, batch_size, seed)
     published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
-    figure = plotting.save(plot({"here": costs}, published), figures, STEM, show)
+    figure = plotting.save(plot({"here": costs}, published), figures, images.figure(STEM), show)
     report.require_finite(costs, "epoch")
     parameters = {name: variable.numpy() for name, variable in parameters.items()}
     right = (images.test.x @ parameters["W"] + parameters["b"]).argmax(axis=1) == images.test.y
@@ -153,4 +154,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

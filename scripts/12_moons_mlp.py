@@ -26,7 +26,8 @@ Re-runs the last section of D5, "七、反向传播算法".
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tf_backprop import cli, datasets, explanation, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop.support import drawings, explanation
 
 import numpy as np
 import tensorflow as tf
@@ -113,6 +114,24 @@ def train(parameters, X, Y, epochs, learning_rate, activation, train_biases):
 # %%
 # Plot and main
 # -------------
+def grid_around(X, side=80):
+    """Return the nodes (side², 2), row by row, of a grid that covers the samples and a margin."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = 0.1 * (high - low)
+    x0, x1 = np.linspace(low - margin, high + margin, side, dtype=X.dtype).T
+    return np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)
+
+
+def animate_boundary(nodes, learned, test, path):
+    figure, ax = plotting.subplots(size=(5, 4.4))
+
+    def draw(title):
+        ax.clear()
+        plotting.decision_boundary(nodes, learned[title], *test, title=title, ax=ax)
+
+    drawings.save_gif(figure, draw, list(learned), path)
+
+
 def plot(nodes, learned, best, test, epochs, records, comparison):
     figure, (left, *others) = plotting.subplots(1, 3, size=(14, 4.5))
     plotting.decision_boundary(nodes, learned, *test, best, title="the network's answer and the test set", ax=left)
@@ -139,16 +158,16 @@ def main(
         train_biases: the document's network never updates its biases
         animate: write an animated GIF of the boundary too
     """
-    cli.check(seed, epochs=epochs, learning_rate=learning_rate)
-    cli.check_choice(ACTIVATION, activation=activation)
+    command.check(seed, epochs=epochs, learning_rate=learning_rate)
+    command.check_choice(ACTIVATION, activation=activation)
     (X, y), test = datasets.moons()
     Y = np.eye(2, dtype=np.float32)[y]  # one-hot, (n,) -> (n, 2)
     parameters = initial_parameters(np.random.default_rng(seed))
     chosen = [lambda *given, f=f: f(*given, activation) for f in (loss, gradients_by_hand, gradients_by_tape)]
-    report.print_gradient_check(*chosen, parameters, (X[:7], Y[:7]), seed)
+    gradient_check.check_gradients(*chosen, parameters, (X[:7], Y[:7]), seed)
     if explain:
         explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, (X[:1], Y[:1], activation))
-    best, nodes, learned = datasets.moons_probability, plotting.grid_around(X), {}
+    best, nodes, learned = datasets.moons_probability, grid_around(X), {}
     at, told = np.array([*range(0, epochs, 10), epochs]), sorted({*range(100, epochs, 100), epochs})
     records = np.full((2, len(at)), np.nan)  # of the mean squared error and the accuracy
     print("epoch        ", *(f"{epoch:5}" for epoch in told), end="\ntest accuracy", flush=True)
@@ -166,7 +185,7 @@ def main(
     comparison = [mse, report.Row("test accuracy", records[1, -1], np.mean((best(test.x) > 0.5) == test.y))]
     figure = plotting.save(plot(nodes, p, best(nodes), test, at, records, comparison), figures, "12_moons_mlp", show)
     if animate:
-        plotting.save_boundaries(nodes, learned, *test, figures, "12_moons_mlp")
+        animate_boundary(nodes, learned, test, Path(figures) / "12_moons_mlp.gif")
     report.require_finite(records[0], "epoch", at=at)
     report.print_comparison(comparison)
     return Moons(at, *records, {name: value.numpy() for name, value in parameters.items()}, comparison, figure)
@@ -177,4 +196,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

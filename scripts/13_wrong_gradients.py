@@ -24,7 +24,7 @@ Our own: the mistakes of all five documents and of their copies.
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tf_backprop import cli, datasets, plotting, report
+from tf_backprop import command, datasets, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -37,11 +37,22 @@ BY_HAND = ("summed", "two-scales", "pixel-bias", "relu-ge")  # in the gradient b
 IMAGES = (*BY_HAND, "missing-axis", "batch-softmax", "clipped-log", "frozen-bias")
 POINTS, PLANE = ("column-minus-row", "linear-hidden", "linear-with-bias"), ("shared-momentum",)
 MISTAKES = IMAGES + POINTS + PLANE
-BATCH, HIDDEN, LOOKS, BAR = 16, 24, 30, 0.85  # rows a batch, units for images, looks at a run, accuracy that passes
+BATCH, HIDDEN, BAR = 16, 24, 0.85  # rows per batch, units for images, accuracy that passes
+LOOKS, MOST = 30, 1000  # looks at a run, or more, so that there are at most so many steps between two of them
+TOLERANCE = gradient_check.DIFFERENCE_TOLERANCE
+
+
+class Verdict(NamedTuple):  # one mistake beside its repair; every pair is of the repaired and of the mistaken run
+    mistake: str
+    accuracy: tuple[float, float]  # at the end, on images or points that were not trained on
+    error: tuple[float, float]  # of the gradient: the largest of `errors`
+    errors: dict[str, tuple[float, float]]  # by parameter, as `update_errors` returns them
+    curves: np.ndarray  # (2, 2, looks) pair of accuracy and loss, the loss as the code itself sees it
+    caught: tuple[bool, bool, bool]  # by a loss that does not fall, by the accuracy, by the gradient check
 
 
 class WrongGradients(NamedTuple):
-    rows: list[report.Verdict]  # one a mistake
+    rows: list[Verdict]  # one a mistake
     comparison: list[report.Row]  # the last row is the lesson's answer
     figure: Path
 
@@ -119,8 +130,97 @@ def train(parameters, velocity, known, unseen, batches, learning_rate, gradients
 
 
 # %%
+# Judge
+# -----
+TESTS = "falling loss", f"accuracy {BAR:g}", "gradient check"
+
+
+def update_errors(before, after, slopes):
+    """Return |before - after - slopes| / |slopes| by parameter, for an update at the learning rate 1."""
+
+    def norm(v):  # np.linalg.norm splits a long sum by threads, so that its last bits depend on the number of cores
+        return float(np.sqrt(np.sum(np.square(v))))
+
+    return {name: norm(p - after[name] - slopes[name]) / norm(slopes[name]) for name, p in before.items()}
+
+
+def judge(mistake, right, wrong):
+    """Judge a mistaken run beside the repaired one, each given by its update errors and its curves (2, looks)."""
+    (right_errors, right_curves), (wrong_errors, wrong_curves) = right, wrong
+    unsound = [f"dL_d{name}" for name, error in right_errors.items() if not error < TOLERANCE]
+    if unsound:
+        said = f"{', '.join(unsound)}: the repaired gradient disagrees with central differences"
+        raise gradient_check.GradientError(said)
+    accuracy = float(right_curves[0, -1]), float(wrong_curves[0, -1])
+    error = max(right_errors.values()), max(wrong_errors.values())
+    falls = wrong_curves[1, -1] < wrong_curves[1, 0]
+    caught = not falls, not accuracy[1] >= BAR, not error[1] < TOLERANCE
+    errors = {name: (right_errors[name], wrong_errors[name]) for name in right_errors}
+    return Verdict(mistake, accuracy, error, errors, np.stack([right_curves, wrong_curves]), tuple(map(bool, caught)))
+
+
+def count(rows):
+    """Return how many of the mistakes each test finds."""
+    found = np.sum([row.caught for row in rows], axis=0).tolist()
+    comparison = [report.Row(f"mistakes caught by {test}", n) for test, n in zip(TESTS, found, strict=True)]
+    return [*comparison[:-1], comparison[-1]._replace(expected=len(rows))]
+
+
+# %%
 # Plot and main
 # -------------
+def plot_runs(row, ax):
+    """Draw the accuracy of the repaired and of the mistaken run, and their losses as a share of the first one."""
+    for run, colour, width, who in zip(row.curves, plotting.COLOURS, (5, 1.8), ("repaired", "mistaken"), strict=False):
+        part = np.linspace(0, 1, run.shape[1])
+        for y, dash, what in ((run[0], "-", "accuracy"), (run[1] / run[1, 0], (0, (2, 1)), "loss / first loss")):
+            ax.plot(part, y, color=colour, linewidth=width, linestyle=dash, label=f"{who}: {what}", alpha=0.8)
+    ax.axhline(BAR, color="black", linestyle=":", linewidth=1, label="accuracy that passes")
+    ax.set(title=row.mistake, ylim=(0, 1.08), xticks=[])
+
+
+def plot_errors(errors, ax):
+    """Draw bars of the gradient's errors (repaired, mistaken) by name, and the tolerance as a line across."""
+    places = np.arange(len(errors))
+    for side, colour, shift in zip(zip(*errors.values(), strict=True), plotting.COLOURS, (-0.2, 0.2), strict=False):
+        ax.barh(places + shift, side, 0.4, color=colour)
+    ax.axvline(TOLERANCE, color="black", linestyle="--")
+    ax.set(xscale="log", yticks=places, yticklabels=errors, title="gradient error\nrounding  |  wrong")
+    ax.invert_yaxis()
+
+
+def plot(rows):
+    columns = min(4, len(rows))
+    size = (15, 8) if len(rows) > 1 else (9, 4)
+    figure, axes = plotting.subplots(-(-len(rows) // columns), columns + 1, size, squeeze=False)
+    grid = axes[0, 0].get_gridspec()
+    grid.set_width_ratios([1] * columns + [1.5])
+    for ax in axes[:, -1]:  # the bars take the whole last column
+        ax.remove()
+    for row, ax in zip(rows, axes[:, :-1].flat, strict=True):
+        plot_runs(row, ax)
+    for ax in axes[-1, :-1]:
+        ax.set_xlabel("updates")
+    errors = {row.mistake: row.error for row in rows} if len(rows) > 1 else rows[0].errors
+    plot_errors(errors, figure.add_subplot(grid[:, -1]))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
+
+
+def print_verdicts(rows):
+    """Print a table of all mistakes, after one of the parameters where there is a single mistake."""
+    if len(rows) == 1:
+        errors = [[f"dL_d{name}", *(f"{e:.2g}" for e in pair)] for name, pair in rows[0].errors.items()]
+        print(report.table(["gradient", "error: right", "wrong"], errors))
+    said = [
+        [row.mistake, *(f"{a:.1%}" for a in row.accuracy), *(f"{e:.2g}" for e in row.error)]
+        + ["yes" if caught else "no" for caught in row.caught]
+        for row in rows
+    ]
+    headers = [f"{of}\n{which}" for of in ("accuracy", "gradient error") for which in ("right", "wrong")]
+    print(report.table(["mistake", *headers, *(f"caught by\n{test}" for test in TESTS)], said))
+
+
 def main(
     mistake: Literal[MISTAKES] | None = None,
     steps: int = 1500,
@@ -137,8 +237,8 @@ def main(
         mistake: this one alone, parameter by parameter (None is all)
         steps: updates of each run
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
-    cli.check_choice(MISTAKES, mistake=mistake or MISTAKES[0])
+    command.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check_choice(MISTAKES, mistake=mistake or MISTAKES[0])
     images, points = datasets.images(data, mnist_dir, BATCH), datasets.unit_square(np.random.default_rng(seed))
     network = lambda x, m: {"W1": (x.shape[1], HIDDEN), "b1": (HIDDEN,), "W2": (HIDDEN, m), "b2": (m,)}
     models = [
@@ -146,15 +246,15 @@ def main(
         (POINTS, gradients_by_tape, network(points[0].x, 1), *points),
         (PLANE, gradients_by_tape, {"A": (), "B": (), "C": ()}, *points),
     ]
-    rows = []
+    rows, looks_at = [], max(LOOKS, -(-steps // MOST))
     for mistakes, repaired, shapes, known, unseen in (model for model in models if mistake in (None, *model[0])):
         chosen, judged, rng = [mistake] if mistake else mistakes, {}, np.random.default_rng(seed)
         start = {name: rng.normal(0, np.sqrt(2 / max(shape, default=2)), shape) for name, shape in shapes.items()}
-        order = rng.integers(len(known.y), size=(LOOKS + 1, -(-steps // LOOKS), BATCH))
+        order = rng.integers(len(known.y), size=(looks_at + 1, -(-steps // looks_at), BATCH))
         # The images' network is checked far from its start, where the clip of clipped-log clips.
         point = {name: tf.constant(5 * p if mistakes is IMAGES else p, tf.float64) for name, p in start.items()}
         batch = tf.constant(known.x[:BATCH], tf.float64), tf.constant(known.y[:BATCH])
-        slopes = report.central_differences(loss, point, batch)
+        slopes = gradient_check.central_differences(loss, point, batch)
         start = {name: tf.constant(p, tf.float32) for name, p in start.items()}
         known, unseen = (datasets.Labelled(*map(tf.constant, part)) for part in (known, unseen))
         for name in (None, *chosen):
@@ -164,12 +264,15 @@ def main(
             for batches in order:
                 *state, look = train(*state, known, unseen, batches, tf.constant(learning_rate), gradients, name)
                 looks.append(look)
-            judged[name] = report.update_errors(point, after, slopes), np.transpose(looks)
-        rows += [report.verdict(name, judged[None], judged[name], BAR) for name in chosen]
+            judged[name] = update_errors(point, after, slopes), np.transpose(looks)
+        rows += [judge(name, judged[None], judged[name]) for name in chosen]
 
-    figure = plotting.save(plotting.pairs(rows, BAR, report.DIFFERENCE_TOLERANCE), figures, "13_wrong_gradients", show)
-    report.require_finite(sum(row.curves[0, 1] for row in rows), at=np.arange(LOOKS + 1) * -(-steps // LOOKS))
-    return WrongGradients(rows, report.print_verdicts(rows, BAR), figure)
+    figure = plotting.save(plot(rows), figures, images.figure("13_wrong_gradients"), show)
+    report.require_finite(sum(row.curves[0, 1] for row in rows), at=np.arange(looks_at + 1) * -(-steps // looks_at))
+    comparison = count(rows)
+    report.print_comparison(comparison)
+    print_verdicts(rows)
+    return WrongGradients(rows, comparison, figure)
 
 
 # %%
@@ -177,4 +280,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

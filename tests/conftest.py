@@ -1,11 +1,14 @@
-"""Fixtures: the lesson that a test file is named after, and a folder for its figures."""
+"""Fixtures: the lesson that a test file is named after, its default run, and lessons run as scripts."""
 
+import contextlib
+import inspect
+import io
 import os
 import shutil
-import subprocess
-import sys
 
-from tf_backprop import cli, lessons  # noqa: F401 - cli keeps TensorFlow's start-up lines quiet
+from forks import Scripts, clean
+from tf_backprop import command as _command  # noqa: F401 - imports TensorFlow, quietly
+from tf_backprop.support import lessons
 
 import matplotlib
 import pytest
@@ -14,7 +17,7 @@ matplotlib.use("Agg")
 
 
 #: Files that take longest, to be started first: or one process would end long after the others.
-LONGEST = ("test_determinism", "test_lessons", "test_arguments", "test_13_wrong_gradients", "test_environment")
+LONGEST = ("test_determinism", "test_14_processes", "test_benchmarks", "test_13_wrong_gradients", "test_environment")
 
 
 def pytest_collection_modifyitems(items):
@@ -50,7 +53,32 @@ def load():
 @pytest.fixture(scope="module")
 def lesson(request, load):
     """Return the lesson that the test file is named after: test_01_regression.py -> 01_regression."""
-    return load(request.path.stem.removeprefix("test_"))
+    (found,) = lessons.select([request.path.stem.split("_")[1]])
+    return load(found.name)
+
+
+@pytest.fixture(scope="session")
+def default_run(load, tmp_path_factory):
+    """Return a function that runs a lesson with its defaults, on the digits, once: its result and what it printed."""
+    runs = {}
+
+    def run_once(name):
+        if name not in runs:
+            main = load(name).main
+            options = {"data": "digits", "workers": 1, "figures": tmp_path_factory.mktemp("figures")}
+            taken = {k: v for k, v in options.items() if k in inspect.signature(main).parameters}
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                runs[name] = main(**taken), out
+        result, out = runs[name]
+        return result, out.getvalue()
+
+    return run_once
+
+
+@pytest.fixture(scope="module")
+def default_result(lesson, default_run):
+    """Return the result of the default run of the lesson that the test file is named after."""
+    return default_run(lesson.__name__.removeprefix("lesson_"))[0]
 
 
 @pytest.fixture(scope="session")
@@ -64,21 +92,21 @@ def permissions_apply():
     return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}"]
 
 
+@pytest.fixture(scope="session")
+def scripts():
+    running = Scripts()
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def run_script(tmp_path):
+def run_script(scripts, tmp_path):
     """Return a function that runs a lesson as people do, in an empty folder, and returns the finished process."""
 
     def run(name, *arguments, **environment):
         folder = tmp_path / "elsewhere"
         folder.mkdir(exist_ok=True)
-        command = [
-            sys.executable,
-            str(lessons.SCRIPTS / f"{name}.py"),
-            "--figures",
-            str(tmp_path / "figures"),
-            *arguments,
-        ]
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("TF_")} | environment
-        return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
+        script, figures = lessons.SCRIPTS / f"{name}.py", tmp_path / "figures"
+        return scripts.run(script, "--figures", figures, *arguments, cwd=folder, environment=clean(**environment))
 
     return run

@@ -1,6 +1,7 @@
 from gradients import assert_gradients_right
 from tf_backprop import datasets
-from tf_backprop.errors import DivergedError
+from tf_backprop.support.errors import DivergedError
+from tools import ledger
 
 import numpy as np
 import pytest
@@ -25,25 +26,17 @@ def test_optimum_is_the_least_squares_answer(lesson, tmp_path):
 def test_reaches_the_optimum_from_many_seeds(lesson):
     # After 100 steps A lags behind by 0.16 and scatters by 0.13 (documents.md); 5 sd is 0.65. After 1,000 steps there
     # is no lag left: each step moves A by 0.02 * 2 x (x A - y), whose sd is about 0.04, over a memory of 25 steps.
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        x, y = datasets.regression(rng)
-        order = rng.integers(len(x), size=(1000, 1))
-        trajectory = lesson.train(np.float32(rng.normal()), x, y, order, np.float32(0.02))[0].numpy()
+    trajectories, _, xs, _ = ledger.many_seeds(lesson, 20, 1000, 0.02)
+    for trajectory, x in zip(trajectories.T, xs, strict=True):
         optimum = 10 * x.sum() / (x @ x)
         assert trajectory[99] - optimum == pytest.approx(-0.16, abs=0.65)
         assert np.mean(trajectory[200:]) == pytest.approx(optimum, abs=0.1)
 
 
 def test_published_numbers_are_within_the_spread(lesson):
-    runs = []
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        x, y = datasets.regression(rng)
-        A = np.float32(rng.normal())
-        runs.append(lesson.train(A, x, y, rng.integers(len(x), size=(100, 1)), np.float32(0.02))[0].numpy())
+    trajectories, *_ = ledger.many_seeds(lesson, 60, 100, 0.02)
     for step, published in lesson.PUBLISHED.items():
-        at = np.array(runs)[:, step - 1]
+        at = trajectories[step - 1]
         assert abs(published - at.mean()) < 2.5 * at.std()
 
 

@@ -1,6 +1,7 @@
 from gradients import assert_gradients_right
 from tf_backprop import datasets
-from tf_backprop.errors import UsageError
+from tf_backprop.support.errors import UsageError
+from tools import ledger
 
 import numpy as np
 import pytest
@@ -32,14 +33,8 @@ def scatter(x, y, optimum, rate):
 @pytest.fixture(scope="module")
 def runs(lesson):
     """Return x, y, trajectory and optimum for many seeds, run as the lesson runs them."""
-    results = []
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        x, y = datasets.two_classes(rng)
-        A, order = np.float32(rng.normal(10, 1)), rng.integers(len(x), size=(1400, 1))
-        trajectory, _ = lesson.train(A, x, y, order, np.float32(0.05))
-        results.append((x, y, trajectory.numpy(), exact(x, y)))
-    return results
+    trajectories, _, xs, ys = ledger.many_seeds(lesson, 40, 1400, 0.05)
+    return [(x, y, trajectory, exact(x, y)) for x, y, trajectory in zip(xs, ys, trajectories.T, strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -62,9 +57,9 @@ def test_result_is_what_happened(lesson, tmp_path):
     result = lesson.main(seed=3, figures=tmp_path)
     rng = np.random.default_rng(3)
     x, y = datasets.two_classes(rng)
-    start, order = rng.normal(10, 1), rng.integers(len(x), size=(1400, 1))
+    start, order = rng.normal(10, 1), rng.integers(len(x), size=1400)
     assert result.trajectory.shape == result.losses.shape == (1400,)
-    first, last = order[0, 0], order[-1, 0]
+    first, last = order[0], order[-1]
     assert result.trajectory[0] == pytest.approx(start - 0.05 * (sigmoid(x[first] + start) - y[first]), rel=1e-5)
     A = result.trajectory[-1]
     assert result.losses[-1] == pytest.approx(-np.log(sigmoid((2 * y[last] - 1) * (x[last] + A))), rel=1e-4)

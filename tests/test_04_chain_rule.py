@@ -1,6 +1,6 @@
 from gradients import assert_gradients_right
-from tf_backprop.errors import GradientError, UsageError
 from tf_backprop.plotting import COLOURS
+from tf_backprop.support.errors import GradientError, UsageError
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 from gradients import assert_gradients_right
-from tf_backprop.errors import UsageError
+from tf_backprop.support.errors import UsageError
 
 import numpy as np
 import pytest

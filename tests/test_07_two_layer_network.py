@@ -1,6 +1,6 @@
 from gradients import assert_gradients_right
 from tf_backprop import datasets
-from tf_backprop.errors import DivergedError, UsageError
+from tf_backprop.support.errors import DivergedError, UsageError
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ TF1 = {
 
 
 @pytest.fixture(scope="module")
-def result(lesson, tmp_path_factory):
-    return lesson.main(figures=tmp_path_factory.mktemp("figures"))
+def result(default_result):
+    return default_result
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,11 @@ import os
 
 from gradients import assert_gradients_right
 from tf_backprop import datasets
-from tf_backprop.errors import DivergedError, UsageError
+from tf_backprop.support.errors import DivergedError, UsageError
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,26 @@ def test_steps_that_are_no_multiple_of_a_hundred(lesson, tmp_path):
 def test_divergence_and_wrong_arguments(lesson, tmp_path):
     with pytest.raises(DivergedError, match="at step 2: lower --learning-rate"):
         lesson.main(data="digits", learning_rate=1e38, figures=tmp_path)
-    assert (tmp_path / "08_mnist_softmax.png").exists()
+    assert (tmp_path / "08_mnist_softmax_digits.png").exists()
     with pytest.raises(UsageError, match="--batch-size"):
         lesson.main(data="digits", batch_size=1101, figures=tmp_path)
+
+
+def test_weight_images_show_each_column_at_its_place(lesson):
+    weights = np.zeros((16, 10))
+    weights[5, 7] = 2.0  # digit 7, second row and second column of its 4×4 image
+    _, axes = pyplot.subplots()
+    lesson.plot_weights(weights, axes)
+    mosaic = np.asarray(axes.images[0].get_array().filled(np.nan))
+    assert np.argwhere(mosaic == 2.0).tolist() == [[5 + 1, 2 * 5 + 1]]
+
+
+def test_confusion_is_true_by_predicted(lesson):
+    _, axes = pyplot.subplots()
+    lesson.plot_confusion(np.array([[3, 1], [0, 4]]), axes)
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert texts == {(0, 0): "3", (1, 0): "1", (1, 1): "4"}
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted digit", "true digit")
 
 
 @pytest.mark.mnist

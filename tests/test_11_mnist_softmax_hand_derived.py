@@ -3,8 +3,9 @@ import os
 import re
 
 from gradients import assert_gradients_right
-from tf_backprop import datasets, lessons
-from tf_backprop.errors import DivergedError, UsageError
+from tf_backprop import datasets
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import DivergedError, UsageError
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_the_three_differ_in_the_cell_of_the_gradient_only():
     assert len(changed) <= 14
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_three_end_with_the_same_weights(load, tmp_path, seed):
     three = [load(name).main(data="digits", seed=seed, figures=tmp_path) for name in THREE]
     assert np.abs(three[0].parameters["W"]).max() > 0.3, "something was learned"
@@ -71,8 +72,8 @@ def test_the_three_end_with_the_same_weights(load, tmp_path, seed):
         np.testing.assert_allclose(other.costs, three[0].costs, rtol=1e-5)
 
 
-def test_updates_of_the_digits(lesson, load, tmp_path):
-    result = lesson.main(data="digits", figures=tmp_path)
+def test_updates_of_the_digits(lesson, default_result, tmp_path):
+    result = default_result
     assert result.costs.shape == (500,)
     assert len(datasets.images("digits").train.y) // 100 * 500 == 5500
     assert len(result.comparison) == 11
@@ -86,20 +87,20 @@ def test_first_cost_is_that_of_ten_equal_classes(load, tmp_path):
         assert result.costs[0] == pytest.approx(np.log(10), abs=1e-5)
 
 
-def test_reaches_what_a_converged_model_does(lesson, tmp_path):
+def test_reaches_what_a_converged_model_does(lesson, default_result, tmp_path):
     from sklearn.linear_model import LogisticRegression
 
     images = datasets.images("digits")
     converged = LogisticRegression(max_iter=5000).fit(*images.train).score(*images.test)
-    for seed in range(3):
+    for run in (default_result, lesson.main(data="digits", seed=1, figures=tmp_path)):
         # 500 test images: one sd of an accuracy near 0.9 is 0.013; the rate is low, so it is not converged either.
-        assert lesson.main(data="digits", seed=seed, figures=tmp_path).test_accuracy > converged - 0.05
+        assert run.test_accuracy > converged - 0.05
 
 
-def test_try_document_formula_and_its_real_step(lesson, tmp_path):
+def test_try_document_formula_and_its_real_step(lesson, default_result, tmp_path):
     document = lesson.main(data="digits", document_formula=True, figures=tmp_path)
     longer = lesson.main(data="digits", learning_rate=1.0, figures=tmp_path)
-    right = lesson.main(data="digits", figures=tmp_path)
+    right = default_result
     assert document.costs[-1] < right.costs[-1] / 3
     # The right formula with a step as long as the batch has rows: the same way down, but for the bias.
     np.testing.assert_allclose(longer.costs[100:], document.costs[100:], rtol=0.15)
@@ -118,7 +119,7 @@ def test_divergence_and_wrong_arguments(name, load, tmp_path):
     lesson = load(name)
     with pytest.raises(DivergedError, match="at epoch 1: lower --learning-rate"):
         lesson.main(data="digits", learning_rate=1e38, figures=tmp_path)
-    assert (tmp_path / f"{name}.png").exists()
+    assert (tmp_path / f"{name}_digits.png").exists()
     for wrong in ({"batch_size": 1101}, {"epochs": 0}, {"learning_rate": 0.0}, {"batch_size": -1}):
         with pytest.raises(UsageError, match="--" + next(iter(wrong)).replace("_", "-")):
             lesson.main(data="digits", figures=tmp_path, **wrong)

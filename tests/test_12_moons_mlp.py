@@ -3,8 +3,9 @@ import warnings
 from functools import partial
 
 from gradients import assert_gradients_right
-from tf_backprop import datasets, lessons, plotting
-from tf_backprop.errors import DivergedError, UsageError
+from tf_backprop import datasets, plotting
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import DivergedError, UsageError
 
 import numpy as np
 import pytest
@@ -233,9 +234,9 @@ def test_wrong_argument_is_named(lesson, wrong, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_boundary_that_is_nowhere_draws_without_a_warning():
+def test_boundary_that_is_nowhere_draws_without_a_warning(lesson):
     (X, y), _ = datasets.moons()
-    nodes = plotting.grid_around(X)
+    nodes = lesson.grid_around(X)
     assert np.all(nodes.min(axis=0) < X.min(axis=0))
     assert np.all(nodes.max(axis=0) > X.max(axis=0))
     with warnings.catch_warnings():
@@ -244,9 +245,9 @@ def test_boundary_that_is_nowhere_draws_without_a_warning():
     assert not figure.axes[0].collections
 
 
-def test_boundary_is_drawn_where_the_probability_is_a_half():
+def test_boundary_is_drawn_where_the_probability_is_a_half(lesson):
     (X, y), _ = datasets.moons()
-    nodes = plotting.grid_around(X)
+    nodes = lesson.grid_around(X)
     axes = plotting.decision_boundary(nodes, 1 / (1 + np.exp(-3 * (nodes[:, 0] - 0.7))), X, y).axes[0]
     (line,) = [np.concatenate(c.get_paths()[0].to_polygons(closed_only=False)) for c in axes.collections]
     np.testing.assert_allclose(line[:, 0], 0.7, atol=1e-2)

@@ -1,36 +1,38 @@
 """Every way of training reaches the lesson's answer, and the page, the figure and the README say what was measured."""
 
-import subprocess
-import sys
-
 from benchmarks import __main__ as bench
-from benchmarks import results, tasks, timing
-from benchmarks.by_tensorflow import moons_task
-from tf_backprop import lessons, readme
+from benchmarks import by_numpy, by_tensorflow, results, tasks, timing
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import UsageError
+from tools import readme
 
 import numpy as np
 import pytest
 
+SOFTMAX = tasks.Softmax(None, rows=600, pixels=20, batch_size=50, learning_rate=0.5)
 
-@pytest.fixture(scope="module")
-def workers():
-    with timing.Workers() as running:
-        yield running
+
+def moons():
+    whole = by_tensorflow.moons_task()
+    return whole._replace(X=whole.X[:20], Y=whole.Y[:20], learning_rate=0.5)
+
+
+def test_numpy_ends_at_the_lesson_s_cost():
+    ours, theirs = by_tensorflow.softmax_lesson(SOFTMAX, 2, "11"), by_numpy.softmax(SOFTMAX, 2)
+    assert theirs == pytest.approx(ours, abs=1e-5)
 
 
 def once(ways):
-    """Return the ways with nothing extrapolated, for the small work of a test."""
+    """Return the ways with nothing extrapolated, because the work of a test is small."""
     return {name: way._replace(short=None) for name, way in ways.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["softmax", "moons"])
-def test_every_way_ends_at_the_lesson_s_cost(work, workers):
-    if work == "softmax":
-        ways, task = bench.SOFTMAX, tasks.Softmax(None, rows=600, pixels=20, batch_size=50, learning_rate=0.5)
-    else:
-        ways, whole = bench.MOONS, moons_task()
-        task = whole._replace(X=whole.X[:20], Y=whole.Y[:20], learning_rate=0.5)
-    timed = timing.side_by_side(workers, once(ways), task, 2, 1, tolerance=1e-5, say=False)
+def test_every_way_ends_at_the_lesson_s_cost(work):
+    ways, task = (bench.SOFTMAX, SOFTMAX) if work == "softmax" else (bench.MOONS, moons())
+    with timing.Workers() as workers:
+        timed = timing.side_by_side(workers, once(ways), task, 2, 1, tolerance=1e-5, say=False)
     assert [way.way for way in timed] == list(ways)
     for way in timed:
         assert way.total or "not installed" in way.note
@@ -38,19 +40,29 @@ def test_every_way_ends_at_the_lesson_s_cost(work, workers):
     assert sum(bool(way.total) for way in timed) >= len(ways) - 2  # without PyTorch and JAX
 
 
-@pytest.mark.parametrize("number", bench.SMALL)
-def test_a_document_s_way_ends_where_the_lesson_does(number, workers):
-    ours, theirs = (workers.run("by_tensorflow", f"small_{which}", number, 1)[1] for which in ("lesson", "document"))
-    assert theirs == pytest.approx(ours, abs=1e-4)
+@pytest.mark.parametrize("number", ["01", "02", *(pytest.param(n, marks=pytest.mark.slow) for n in ("05", "07"))])
+def test_a_document_s_way_ends_where_the_lesson_does(number):
+    assert by_tensorflow.small_document(number, 1) == pytest.approx(by_tensorflow.small_lesson(number, 1), abs=1e-4)
 
 
-def test_other_work_is_not_timed(workers):
-    ways = {"lesson 11": bench.SOFTMAX["lesson 11"], "NumPy": bench.SOFTMAX["NumPy"]}
-    with pytest.raises(AssertionError, match="NumPy ends at the cost"):
-        timing.side_by_side(workers, ways, tasks.Softmax(None, 600, 20, 50), 2, 1, tolerance=0.0, say=False)
+def test_a_function_runs_in_a_process_of_its_module():
+    with timing.Workers() as workers:
+        seconds, cost = workers.run("by_numpy", "softmax", SOFTMAX, 2)
+    assert seconds > 0
+    assert cost == by_numpy.softmax(SOFTMAX, 2)
 
 
-def test_what_is_paid_once_is_told_from_a_pass(monkeypatch):
+def test_other_work_is_not_timed():
+    class Workers:
+        def run(self, module, *_):
+            return 1.0, {"lesson": 0.5, "other": 0.502}[module]
+
+    ways = {"the lesson": timing.Way("lesson", ""), "the other": timing.Way("other", "")}
+    with pytest.raises(AssertionError, match=r"the other ends at the cost 0\.502, and the lesson at 0\.5"):
+        timing.side_by_side(Workers(), ways, None, 2, 1, say=False)
+
+
+def test_what_is_paid_once_is_told_from_a_pass():
     class Slow:
         def run(self, module, function, task, passes, *arguments):
             return 3.0 + 0.5 * passes, 1.0
@@ -97,8 +109,16 @@ def test_what_was_measured_is_whole():
         assert np.isnan(bar.value) or bar.value > 0
 
 
-def test_no_repetition_is_refused_in_one_line():
-    command = [sys.executable, "-m", "benchmarks", "--repetitions", "0"]
-    done = subprocess.run(command, cwd=results.ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: --repetitions must be a whole number from 1, not 0\n"
+@pytest.mark.parametrize(("times_as_long", "hold"), [(0.9, "01 02 05 07"), (1.2, "01 02 05"), (1.4, "")])
+def test_the_bars_of_the_small_lessons(times_as_long, hold):
+    measured = results.read()
+    for way in measured["small"]:
+        way["total"] = [times_as_long if way["way"].startswith("lesson") else 1.0]
+    bars = [bar for bar in results.bars(measured) if bar.what.startswith("small: lesson ")]
+    assert [bar.what.split()[2] for bar in bars] == list(bench.SMALL)
+    assert [bar.what.split()[2] for bar in bars if bar.holds] == hold.split()
+
+
+def test_no_repetition_is_refused():
+    with pytest.raises(UsageError, match="--repetitions must be a whole number from 1, not 0"):
+        bench.bench(repetitions=0)

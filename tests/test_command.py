@@ -1,10 +1,12 @@
 """The command line of every lesson, through real processes where the process is what matters."""
 
-import os
-import subprocess
 import sys
+import types
+from pathlib import Path
+from typing import Literal
 
-from tf_backprop import cli, command, lessons
+from tf_backprop import command
+from tf_backprop.support.errors import UsageError
 
 import pytest
 
@@ -15,7 +17,7 @@ def lesson(steps: int = 3, learning_rate: float = 0.1, seed: int = 0):
     Args:
         steps: how often
     """
-    cli.check(seed, steps=steps, learning_rate=learning_rate)
+    command.check(seed, steps=steps, learning_rate=learning_rate)
     if steps == 7:
         raise KeyboardInterrupt
     if steps == 8:
@@ -36,16 +38,16 @@ def lesson(steps: int = 3, learning_rate: float = 0.1, seed: int = 0):
         (
             ["--steps", "many"],
             2,
-            "error: Error parsing --steps: invalid literal for int() with base 10: 'many' (see --help)",
+            "error: argument --steps: invalid int value: 'many' (see --help)",
         ),
-        (["--bogus"], 2, "error: Unrecognized options: --bogus (see --help)"),
+        (["--bogus"], 2, "error: unrecognized arguments: --bogus (see --help)"),
         (["--steps", "7"], 130, "error: interrupted"),
         (["--steps", "8"], 1, "error: figures: Permission denied"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_status(args, status, line, capsys):
     with pytest.raises(SystemExit) as stop:
-        command.run(lesson, args)
+        command.run(lesson, args, exits=True)
     assert stop.value.code == status
     captured = capsys.readouterr()
     assert captured.err == line + "\n"
@@ -58,7 +60,7 @@ def test_a_good_run_returns_the_result():
 
 def test_help_tells_every_argument(capsys):
     with pytest.raises(SystemExit) as stop:
-        command.run(lesson, ["--help"])
+        command.run(lesson, ["--help"], exits=True)
     assert not stop.value.code
     said = capsys.readouterr().out
     for text in ("how often", "of the random numbers", "(default: 0.1)"):
@@ -74,43 +76,47 @@ def test_errors_of_a_lesson_leave_no_traceback(run_script):
     assert (process.returncode, process.stdout) == (2, "")
 
 
-def test_tensorflow_is_quiet_and_without_keras_until_asked():
-    code = (
-        "import sys; from tf_backprop import cli; import tensorflow as tf;"
-        "from tensorflow.python.framework import ops; assert tf.python.framework.ops is ops;"
-        "tf.function(lambda: tf.ones(2), jit_compile=True)(); before = 'keras' in sys.modules;"
-        "print(before, float(tf.keras.optimizers.SGD(0.5).learning_rate));"
-        "from tensorflow.keras import layers; import keras.layers; print(layers.Dense is keras.layers.Dense)"
-    )
-    quiet = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
-    process = subprocess.run([sys.executable, "-c", code], env=quiet, capture_output=True, text=True, timeout=120)
-    assert (process.returncode, process.stdout, process.stderr) == (0, "False 0.5\nTrue\n", "")
-    asked = quiet | {"TF_CPP_MIN_LOG_LEVEL": "0"}
-    process = subprocess.run([sys.executable, "-c", code], env=asked, capture_output=True, text=True, timeout=120)
-    assert process.stderr != ""
+@pytest.mark.parametrize("main_is_a_file", [True, False])
+def test_an_error_ends_the_process_only_where_the_main_program_is_a_file(main_is_a_file, monkeypatch):
+    notebook = types.ModuleType("__main__")
+    if main_is_a_file:
+        notebook.__file__ = "lesson.py"
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    with pytest.raises(SystemExit if main_is_a_file else UsageError):
+        command.run(lesson, ["--steps", "0"])
+    with pytest.raises(SystemExit if main_is_a_file else KeyboardInterrupt):
+        command.run(lesson, ["--steps", "7"])
+    with pytest.raises(UsageError):
+        command.run(lesson, ["--steps", "0"], exits=False)
 
 
-@pytest.fixture
-def broken_tensorflow(tmp_path):
-    """Return an environment in which TensorFlow cannot be imported."""
-    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it failed')\nraise ImportError('broken')\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    return environment
+def everything(
+    *words: str,
+    number: int | None = None,
+    pair: tuple[float, float] | None = None,
+    kind: Literal["a", "b"] = "a",
+    flag: bool = True,
+    folder: Path | None = None,
+):
+    return words, number, pair, kind, flag, folder
 
 
-def test_a_failed_import_of_tensorflow_says_what_it_said(broken_tensorflow):
-    code = "from tf_backprop import cli; import tensorflow as tf; tf.constant(1)"
-    process = subprocess.run(
-        [sys.executable, "-c", code], env=broken_tensorflow, capture_output=True, text=True, timeout=60
-    )
-    assert process.returncode == 1
-    assert "why it failed" in process.stderr
-    assert "ImportError: broken" in process.stderr
+@pytest.mark.parametrize(
+    ("args", "result"),
+    [
+        ([], ((), None, None, "a", True, None)),
+        (["x", "y", "--number=3"], (("x", "y"), 3, None, "a", True, None)),
+        (["--pair", "-1", "2.5", "--kind", "b"], ((), None, (-1.0, 2.5), "b", True, None)),
+        (["--no-flag", "--folder", "a b"], ((), None, None, "a", False, Path("a b"))),
+    ],
+)
+def test_a_signature_is_a_command_line(args, result):
+    assert command.run(everything, args) == result
 
 
-@pytest.mark.parametrize(("args", "status"), [(["--help"], 0), (["--batch-size=0"], 2), (["--bogus"], 2)])
-def test_what_needs_no_tensorflow_does_not_wait_for_it(args, status, broken_tensorflow):
-    command = [sys.executable, lessons.SCRIPTS / "14_mnist_softmax_distributed.py", *args]
-    process = subprocess.run(command, env=broken_tensorflow, capture_output=True, text=True, timeout=60)
-    assert (process.returncode, "broken" in process.stderr) == (status, False)
+@pytest.mark.parametrize(
+    "wrong", [["--pair", "1"], ["--kind", "c"], ["--number", "1.5"], ["--num", "1"], ["--flag=no"]]
+)
+def test_what_a_signature_does_not_take(wrong):
+    with pytest.raises(UsageError, match=wrong[0].partition("=")[0]):
+        command.run(everything, wrong, exits=False)

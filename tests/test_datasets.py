@@ -11,13 +11,14 @@ import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tf_backprop import datasets
-from tf_backprop.errors import DataError, UsageError
+from tf_backprop.support import mnist
+from tf_backprop.support.errors import DataError, UsageError
 
 import numpy as np
 import pytest
 
 REAL = os.environ.get("MNIST_DIR")  # read before the fixture below takes it away
-SHAPES = dict(datasets._FILES.values())
+SHAPES = dict(mnist.FILES.values())
 
 
 def idx(array):
@@ -42,7 +43,7 @@ def folder(tmp_path, arrays):
 
 
 def npz(path, arrays, **changes):
-    named = {name: arrays[stem] for name, (stem, _) in datasets._FILES.items()} | changes
+    named = {name: arrays[stem] for name, (stem, _) in mnist.FILES.items()} | changes
     np.savez(path, **{name: array for name, array in named.items() if array is not None})
     return path
 
@@ -54,7 +55,7 @@ def _nowhere(monkeypatch, tmp_path_factory):
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(empty / "keras"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(empty / "cache"))
-    monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
+    monkeypatch.setattr(mnist, "URL", "http://127.0.0.1:9/mnist.npz")
 
 
 def test_document_data_are_as_documented():
@@ -207,12 +208,12 @@ class Planted:
     ("change", "message"),
     [
         ({"y_test": None}, "has no array y_test"),
-        ({"y_test": np.zeros(10_000)}, "y_test is float64 of 10000"),
-        ({"y_test": np.zeros((10_000, 1), np.uint8)}, "y_test is uint8 of 10000x1"),
+        pytest.param({"y_test": np.zeros(10_000)}, "y_test is float64 of 10000", marks=pytest.mark.slow),
+        pytest.param({"y_test": np.zeros((10_000, 1), np.uint8)}, "y_test is uint8 of 10000x1", marks=pytest.mark.slow),
         ({"y_test": np.array([Planted()], dtype=object)}, "y_test is object of 1,"),
-        ({"y_test": np.full(10_000, np.nan)}, "y_test is float64 of 10000"),
-        ({"y_test": np.full(10_000, 10, np.uint8)}, "has a label 10"),
-        ({"x_test": np.zeros(10**8, np.uint8)}, "x_test is larger than"),
+        pytest.param({"y_test": np.full(10_000, np.nan)}, "y_test is float64 of 10000", marks=pytest.mark.slow),
+        pytest.param({"y_test": np.full(10_000, 10, np.uint8)}, "has a label 10", marks=pytest.mark.slow),
+        pytest.param({"x_test": np.zeros(10**8, np.uint8)}, "x_test is larger than", marks=pytest.mark.slow),
     ],
 )
 def test_wrong_npz(change, message, arrays, tmp_path):
@@ -223,6 +224,7 @@ def test_wrong_npz(change, message, arrays, tmp_path):
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
 
+@pytest.mark.slow
 def test_a_zip_that_lies_about_its_size_is_not_read_to_the_end(arrays, tmp_path):
     path = npz(tmp_path / "mnist.npz", arrays, x_test=np.zeros(10**8, np.uint8))
     content = path.read_bytes()
@@ -258,7 +260,7 @@ def test_no_npz_at_all(tmp_path):
 def serve(monkeypatch, tmp_path):
     """Return a function that serves one answer; what it caches is below the temporary folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets, "TIMEOUT", 1.0)
+    monkeypatch.setattr(mnist, "TIMEOUT", 0.5)
     servers = []
 
     def start(answer):
@@ -271,7 +273,7 @@ def serve(monkeypatch, tmp_path):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
+        monkeypatch.setattr(mnist, "URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
 
     yield start
     for server in servers:
@@ -293,11 +295,11 @@ def test_download_is_checked_and_kept(serve, arrays, monkeypatch, tmp_path):
     body = io.BytesIO()
     npz(body, arrays)
     body = body.getvalue()
-    monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(body).hexdigest())
-    monkeypatch.setattr(datasets, "MNIST_BYTES", len(body))
+    monkeypatch.setattr(mnist, "SHA256", hashlib.sha256(body).hexdigest())
+    monkeypatch.setattr(mnist, "BYTES", len(body))
     serve(send(body))
     assert datasets.images("mnist").name == "MNIST"
-    monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(mnist, "URL", "http://127.0.0.1:9/")
     assert datasets.images("auto").name == "MNIST", "the second time it comes from the cache"
     assert [path.name for path in (tmp_path / "cache" / "tf-backprop").iterdir()] == ["mnist.npz"]
 
@@ -336,7 +338,7 @@ UNREACHABLE = {
 
 @pytest.mark.parametrize("why", UNREACHABLE)
 def test_no_server_at_all(why, serve, monkeypatch, capsys):
-    monkeypatch.setattr(datasets, "MNIST_URL", UNREACHABLE[why])
+    monkeypatch.setattr(mnist, "URL", UNREACHABLE[why])
     start = time.monotonic()
     assert datasets.images("auto").name == "digits"
     assert time.monotonic() - start < 20
@@ -347,8 +349,8 @@ def test_no_server_at_all(why, serve, monkeypatch, capsys):
 
 def test_a_proxy_that_hangs(serve, monkeypatch):
     serve(lambda self: time.sleep(30))
-    monkeypatch.setenv("http_proxy", datasets.MNIST_URL)
-    monkeypatch.setattr(datasets, "MNIST_URL", "http://example.invalid/mnist.npz")
+    monkeypatch.setenv("http_proxy", mnist.URL)
+    monkeypatch.setattr(mnist, "URL", "http://example.invalid/mnist.npz")
     start = time.monotonic()
     assert datasets.images("auto").name == "digits"
     assert time.monotonic() - start < 20
@@ -377,8 +379,9 @@ def test_two_at_once_with_an_empty_cache_both_end_well(serve, arrays, monkeypatc
     serve(send(body))
     code = f"""
 from tf_backprop import datasets
-datasets.MNIST_URL, datasets.MNIST_BYTES = {datasets.MNIST_URL!r}, {len(body)}
-datasets.MNIST_SHA256 = {hashlib.sha256(body).hexdigest()!r}
+from tf_backprop.support import mnist
+mnist.URL, mnist.BYTES = {mnist.URL!r}, {len(body)}
+mnist.SHA256 = {hashlib.sha256(body).hexdigest()!r}
 print(datasets.images("mnist").name)
 """
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import pytest
 

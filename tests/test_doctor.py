@@ -3,7 +3,7 @@ import subprocess
 import sys
 import venv
 
-from tf_backprop import doctor, lessons
+from tf_backprop.support import doctor, lessons
 
 import pytest
 
@@ -25,6 +25,7 @@ def run(*arguments, hide=(), tmp_path, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_machine_on_which_every_lesson_runs(tmp_path):
     done = run(tmp_path=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -35,13 +36,18 @@ def test_a_machine_on_which_every_lesson_runs(tmp_path):
         assert sum(line[8:].startswith(f"{what}: ") for line in lines) == 1
 
 
-@pytest.mark.parametrize("broken", [["tensorflow"], ["numpy"], ["matplotlib", "tyro", "rich"]])
+@pytest.mark.parametrize(
+    "broken", [["tensorflow"], ["numpy"], pytest.param(["matplotlib", "rich"], marks=pytest.mark.slow)]
+)
 def test_it_runs_and_says_so_where_a_package_is_broken(broken, tmp_path):
     done = run(hide=broken, tmp_path=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
     assert any(f"{broken[0]} is broken here" in line for line in problems)
     assert all("; " in line for line in problems), "each says what to do"
+    mnist = [line for line in done.stdout.splitlines() if line[8:].startswith("MNIST: ")]
+    assert len(mnist) == 1
+    assert ("numpy is broken" in mnist[0]) == ("numpy" in broken), "it needs NumPy, and nothing else of these"
 
 
 def test_where_nothing_is_installed(tmp_path):
@@ -52,6 +58,7 @@ def test_where_nothing_is_installed(tmp_path):
     assert "PROBLEM import tensorflow: ModuleNotFoundError: No module named 'tensorflow'" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_named_folder_without_mnist_is_a_problem(tmp_path):
     done = run(tmp_path=tmp_path, MNIST_DIR=str(tmp_path))
     assert done.returncode == 1
@@ -60,7 +67,7 @@ def test_a_named_folder_without_mnist_is_a_problem(tmp_path):
 
 @pytest.mark.mnist
 def test_the_real_mnist_is_known_by_its_checksum():
-    assert doctor.mnist().advice == ""
+    assert doctor.find_mnist().advice == ""
 
 
 def test_an_argument_is_refused_in_one_line(tmp_path):

@@ -1,4 +1,4 @@
-"""docs/: every mistake has its test, every TensorFlow 1 name its successor."""
+"""The pages in docs/: every mistake has its test, and every name of TensorFlow 1 has its successor."""
 
 import csv
 import importlib
@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
@@ -88,6 +88,7 @@ def test_table_is_complete_and_names_lessons():
         assert re.fullmatch(r"D[1-5]( D[1-5])*", row["document"])
 
 
+@pytest.mark.slow
 def test_tensorflow_1_and_2_give_the_same_run(load, tmp_path):
     script = ROOT / "docs" / "tf1_two_layer_network.py"
     process = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)

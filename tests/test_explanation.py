@@ -2,7 +2,7 @@
 
 import inspect
 
-from tf_backprop import explanation
+from tf_backprop.support import explanation
 
 import numpy as np
 import pytest

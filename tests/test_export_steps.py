@@ -5,8 +5,9 @@ import importlib.util
 import json
 import re
 
-from tf_backprop import datasets, lessons
-from tf_backprop.errors import GradientError
+from tf_backprop import datasets
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import GradientError
 
 import numpy as np
 import pytest

@@ -2,8 +2,9 @@
 
 import ast
 import inspect
+import itertools
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
@@ -12,31 +13,63 @@ from PIL import Image
 LESSONS = [lesson.name for lesson in lessons.find()]
 
 
-def arguments(module):
-    """Return the arguments that make the lesson run without network."""
-    return {"data": "digits"} if "data" in inspect.signature(module.main).parameters else {}
+#: What makes the longest lessons short; `make test-all` runs them as they are too.
+SHORT = {
+    "09_mnist_softmax_optimizer": ["--epochs", "20"],
+    "10_mnist_softmax_gradient_tape": ["--epochs", "20"],
+    "11_mnist_softmax_hand_derived": ["--epochs", "20"],
+    "12_moons_mlp": ["--epochs", "20"],
+    "13_wrong_gradients": ["--steps", "30", "--mistake", "relu-ge"],
+    "14_mnist_softmax_distributed": ["--workers", "1", "--steps", "20"],
+}
 
 
-def flags(module):
-    return [part for key, value in arguments(module).items() for part in (f"--{key}", value)]
+def on_digits(main):
+    return ["--data", "digits"] if "data" in inspect.signature(main).parameters else []
+
+
+def runs_well(process, name, folder):
+    assert (process.returncode, process.stderr) == (0, "")
+    assert 3 <= len(process.stdout.splitlines()) <= 20
+    assert not list((folder / "elsewhere").iterdir())
+    figures = sorted((folder / "figures").iterdir())
+    assert figures
+    for figure in figures:
+        assert figure.name.startswith(name)
+        assert figure.suffix == ".png"
+        assert np.asarray(Image.open(figure).convert("L")).std() > 10, "the figure is blank"
+    assert [line for line in process.stdout.splitlines() if line.startswith("figure: ")] == [
+        f"figure: {figure}" for figure in figures
+    ]
 
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_runs_as_a_script_in_an_empty_folder(name, load, run_script, tmp_path):
-    process = run_script(name, *flags(load(name)))
-    assert (process.returncode, process.stderr) == (0, "")
-    assert 3 <= len(process.stdout.splitlines()) <= 20
-    assert not list((tmp_path / "elsewhere").iterdir())
-    figure = tmp_path / "figures" / f"{name}.png"
-    assert [figure] == [path for path in figure.parent.iterdir() if path.suffix == ".png"]
-    assert np.asarray(Image.open(figure).convert("L")).std() > 10, "the figure is blank"
+    runs_well(run_script(name, *on_digits(load(name).main), *SHORT.get(name, [])), name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_runs_with_its_defaults_too(name, load, run_script, tmp_path):
+    runs_well(run_script(name, *on_digits(load(name).main)), name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name[:2] >= "12" else name for name in LESSONS]
+)
+def test_the_default_run_prints_what_it_returns(name, default_run):
+    result, printed = default_run(name)
+    *_, answer = result.comparison
+    assert 3 <= len(printed.splitlines()) <= 20
+    line = [line for line in printed.splitlines() if line.startswith(answer.quantity)][-1]
+    assert f"{answer.learned:.6g}" in line.split()
 
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_form(name, load):
     path = lessons.SCRIPTS / f"{name}.py"
     source = path.read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= 180
+    assert sum(lines_of_acts(source).values()) <= 70
     docstring = ast.get_docstring(ast.parse(source))
     title, underline, *rest = docstring.splitlines()
     assert set(underline) == {"="}
@@ -52,6 +85,28 @@ def test_form(name, load):
         assert word not in source.lower().split(), word
     for forbidden in ("__file__", "__doc__", "sys.exit", "from scripts"):
         assert forbidden not in source
+
+
+def lines_of_acts(source):
+    """Return how many lines of code each of the four acts has, without comments, docstrings and result types."""
+    tree, lines = ast.parse(source), source.splitlines()
+    starts = [number for number, line in enumerate(lines, 1) if line == "# %%"] + [len(lines)]
+    counted = set()
+    for node in tree.body:
+        told = isinstance(node, ast.ClassDef) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        if not told:
+            counted |= set(range(node.lineno, node.end_lineno + 1)) - docstrings(node)
+    code = {n for n in counted if lines[n - 1].strip() and not lines[n - 1].strip().startswith("#")}
+    acts = itertools.pairwise(starts[:5])
+    return {lines[first]: sum(first < n < last for n in code) for first, last in acts}
+
+
+def docstrings(node):
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef) and ast.get_docstring(inner) is not None:
+            found |= set(range(inner.body[0].lineno, inner.body[0].end_lineno + 1))
+    return found
 
 
 def _cell_titles(source):

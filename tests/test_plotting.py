@@ -2,6 +2,7 @@ import os
 import stat
 
 from tf_backprop import plotting
+from tf_backprop.support import files
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def test_save_replaces_the_figure_whole_or_not_at_all(tmp_path, capsys):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        plotting.write_atomically(path, fail)
+        files.write_atomically(path, fail)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["name.png"]
 
@@ -34,18 +35,3 @@ def test_a_figure_is_the_same_bytes_twice(tmp_path):
         for name in "ab"
     )
     assert one == other
-
-
-def test_weight_images_show_each_column_at_its_place():
-    weights = np.zeros((16, 10))
-    weights[5, 7] = 2.0  # digit 7, second row and second column of its 4×4 image
-    axes = plotting.weight_images(weights).axes[0]
-    mosaic = np.asarray(axes.images[0].get_array().filled(np.nan))
-    assert np.argwhere(mosaic == 2.0).tolist() == [[5 + 1, 2 * 5 + 1]]
-
-
-def test_confusion_is_true_by_predicted():
-    axes = plotting.confusion(np.array([[3, 1], [0, 4]])).axes[0]
-    texts = {text.get_position(): text.get_text() for text in axes.texts}
-    assert texts == {(0, 0): "3", (1, 0): "1", (1, 1): "4"}
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted digit", "true digit")

@@ -1,13 +1,17 @@
-"""What the README claims: its tables come from the lessons' results, its commands and links work."""
+"""The README: its tables come from the lessons' results, its links work, and the tools that renew it start."""
 
 import os
 import re
+import subprocess
+import sys
 
-from tf_backprop import lessons, readme, runner
+from tf_backprop.support import lessons, runner
+from tools import readme
 
 import pytest
 
 TEXT = readme.README.read_text(encoding="utf-8")
+RENEW = "run: python -m tools.readme"
 
 
 def cells(table):
@@ -15,18 +19,18 @@ def cells(table):
 
 
 def test_lesson_table_is_up_to_date():
-    assert cells(readme.blocks(TEXT)["lessons"]) == cells(readme.lesson_table()), "run: python -m tf_backprop readme"
+    assert cells(readme.blocks(TEXT)["lessons"]) == cells(readme.lesson_table()), RENEW
+
+
+def marks(lesson):
+    """Return that a lesson needs the real MNIST, or takes long."""
+    if "datasets.images(" in lesson.path.read_text("utf-8"):
+        return [pytest.mark.mnist, pytest.mark.slow]
+    return [pytest.mark.slow] if lesson.name == "12_moons_mlp" else []
 
 
 @pytest.mark.parametrize(
-    "lesson",
-    [
-        pytest.param(lesson, marks=pytest.mark.mnist)
-        if "datasets.images(" in lesson.path.read_text("utf-8")
-        else lesson
-        for lesson in lessons.find()
-    ],
-    ids=lambda lesson: lesson.name,
+    "lesson", [pytest.param(lesson, marks=marks(lesson), id=lesson.name) for lesson in lessons.find()]
 )
 def test_number_table_is_up_to_date(lesson, tmp_path):
     options = {"data": "mnist", "mnist_dir": os.environ.get("MNIST_DIR"), "figures": tmp_path}
@@ -34,7 +38,7 @@ def test_number_table_is_up_to_date(lesson, tmp_path):
     assert outcome.error is None
     made = cells(readme.number_table({lesson.name: outcome.comparison}))[2:]
     written = [row for row in cells(readme.blocks(TEXT)["numbers"]) if row[0] == lesson.name[:2]]
-    assert [row[:2] for row in written] == [row[:2] for row in made], "run: python -m tf_backprop readme"
+    assert [row[:2] for row in written] == [row[:2] for row in made], RENEW
     for one, other in zip(written, made, strict=True):
         for number, now in zip(one[2:], other[2:], strict=True):
             # The last digits depend on the processor and the versions; a changed result does not hide in them.
@@ -56,3 +60,19 @@ def test_every_script_that_is_named_exists():
 def test_every_lesson_has_its_committed_figure():
     for lesson in lessons.find():
         assert (readme.README.parent / "figures" / f"{lesson.name}.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["tools.ledger", "--seeds", "0"], "error: --seeds must be a whole number from 1 to 10,000,000, not 0\n"),
+        (["tools.readme", "--data"], "error: unrecognized arguments: --data (see --help)\n"),
+        (["tools.versions"], "error: name either --save FILE or --renew OLDEST NEWEST\n"),
+    ],
+    ids=["ledger", "readme", "versions"],
+)
+def test_a_tool_starts_and_refuses_in_one_line(command, line):
+    command = [sys.executable, "-m", *command]
+    process = subprocess.run(command, cwd=readme.README.parent, capture_output=True, text=True, timeout=120)
+    assert (process.returncode, process.stdout, process.stderr) == (2, "", line)

@@ -2,8 +2,8 @@ import os
 import subprocess
 import sys
 
-from tf_backprop import lessons, runner
-from tf_backprop.errors import UsageError
+from tf_backprop.support import lessons, runner
+from tf_backprop.support.errors import LessonError, UsageError
 
 import pytest
 
@@ -93,6 +93,14 @@ def test_list_prints_every_question_and_runs_nothing(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_the_command_fails_if_a_lesson_does(folder, monkeypatch, capsys):
+    monkeypatch.setattr(lessons, "select", lambda names: lessons.find(folder))
+    with pytest.raises(LessonError, match="2 failed: 02_raises, 03_broken"):
+        runner.run_lessons(data="digits")
+    assert "2 of 4 lessons ran well" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_the_others_still_run_and_the_status_is_1(tmp_path):
     process = python_m("10", "01", "--mnist-dir", str(tmp_path / "nowhere"), "--figures", str(tmp_path))
     assert process.returncode == 1

@@ -1,12 +1,14 @@
-"""The gallery's build when a lesson fails or npm is missing, and the check when something is missing after it."""
+"""The gallery's build, also when a lesson fails or npm is missing, and the check of what was built."""
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 
-from tf_backprop import lessons
+from tf_backprop import plotting
+from tf_backprop.support import lessons
 
 import pytest
 
@@ -30,6 +32,7 @@ def copy(tmp_path):
     return shutil.copytree(HTML, tmp_path / "html", ignore=shutil.ignore_patterns(".doctrees", "*.js", "*.zip"))
 
 
+@pytest.mark.slow
 def test_the_check_names_what_is_missing(copy):
     check = module("check_site")
     for script in HTML.rglob("*.js"):
@@ -69,6 +72,49 @@ def test_the_check_names_what_is_missing(copy):
 
 
 @pytest.fixture
+def extension(tmp_path, monkeypatch):
+    """Return docs/extension.py, with an empty folder for the lessons' figures."""
+    pytest.importorskip("sphinx_gallery", reason="needs Sphinx: pip install -e .[docs]")
+    loaded = module("extension")
+    monkeypatch.setattr(loaded, "FIGURES", tmp_path / "figures")
+    loaded.FIGURES.mkdir()
+    return loaded
+
+
+def pages_pictures(extension, lesson, folder):
+    """Return what the gallery's page of a lesson says of its pictures, and the files that it has for them."""
+    folder.mkdir()
+    source = str(lessons.SCRIPTS / f"{lesson}.py")
+    places = (str(folder / f"{number}.png") for number in range(1, 9))
+    block_vars = {"src_file": source, "image_path_iterator": places, "multi_image": None}
+    configuration = {"src_dir": str(folder), "image_srcset": [], "compress_images": (), "compress_images_args": []}
+    configuration |= {"matplotlib_animations": (False, None)}
+    rst = extension.figures_with_alt_text(("code", "", 1), block_vars, configuration)
+    return re.findall(r":alt: (.*)", rst), {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("of", ["", "_digits"])
+def test_pictures_of_a_worker_process_are_on_the_page(of, extension, tmp_path):
+    name = "14_mnist_softmax_distributed"
+    for file in (f"{name}_times{of}.png", f"{name}{of}.png", "13_wrong_gradients.png"):
+        (extension.FIGURES / file).write_text(file)
+    texts, files = pages_pictures(extension, name, tmp_path / "page")
+    assert files == {"1.png": f"{name}{of}.png".encode(), "2.png": f"{name}_times{of}.png".encode()}
+    (lesson,) = lessons.select(["14"])
+    assert texts == [f"{lesson.title}: {lesson.question}", f"{lesson.title}: times"]
+    extension.before_a_lesson({}, f"{name}.py")
+    assert [file.name for file in extension.FIGURES.iterdir()] == ["13_wrong_gradients.png"]
+
+
+def test_an_open_figure_is_on_the_page_once_with_its_titles(extension, tmp_path):
+    (extension.FIGURES / "04_chain_rule.png").write_text("the same, as the lesson wrote it")
+    plotting.curves(None, {"": [1.0, 2.0]}, "x", "y", title="it rises")
+    texts, files = pages_pictures(extension, "04_chain_rule", tmp_path / "page")
+    assert texts == ["The chain rule: it rises"]
+    assert list(files) == ["1.png"]
+
+
+@pytest.fixture
 def build(tmp_path):
     """Return a function that builds, without npm, a site of one lesson and the pages that it is given."""
     if not importlib.util.find_spec("sphinx_gallery"):
@@ -86,7 +132,7 @@ def build(tmp_path):
         for page, text in pages.items():
             (tmp_path / "docs" / f"{page}.rst").write_text(f"{page.title()}\n=========\n\n{text}", encoding="utf-8")
         environment = os.environ | {"PATH": str(tmp_path)}
-        # Without the stepper, the Markdown pages and the wheel, which are made from files that this site has not.
+        # Without the stepper, the Markdown pages and the wheel, because this site lacks the files that they need.
         without = ["-D", "extensions=sphinx_copybutton,sphinx_gallery.gen_gallery,extension", "-D", "rst_epilog="]
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *without, "docs", "site"]
         process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
@@ -95,6 +141,7 @@ def build(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_without_npm_the_build_says_so_and_equations_are_text(build):
     page = ":math:`p < q`\n\n.. math:: \\frac{\\partial L}{\\partial W}\n"
     process, site = build(equations=page)
@@ -107,9 +154,10 @@ def test_without_npm_the_build_says_so_and_equations_are_text(build):
     assert "04 The chain rule" in (site / "gallery" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_build_fails_when_a_lesson_fails_and_says_why(build):
     def wrong(source):
-        changed = source.replace("cli.check(seed", "cli.check(-1 - seed")
+        changed = source.replace("command.check(seed", "command.check(-1 - seed")
         assert changed != source
         return changed
 

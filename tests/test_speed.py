@@ -1,30 +1,31 @@
-"""What makes the lessons fast, without a clock: traces, entries from Python, float32, no padding."""
+"""What makes the lessons fast, without a clock: few traces, few entries from Python, float32, no padding."""
 
 import re
 
-from tf_backprop import cli, lessons  # noqa: F401 - cli lets TensorFlow be quiet
+from tf_backprop import command  # noqa: F401 - imports TensorFlow, quietly
+from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-#: arguments, and how often the training functions may be traced, and entered from Python
+#: The lessons that train by a plain loop in Python, because they take few steps.
+LOOPS = ("01", "02", "05")
+
+#: By lesson: arguments, and how often training functions may be traced, and how often Python may enter them.
 COUNTS = {
-    "01": ({}, 1, 1),
-    "02": ({}, 1, 1),
-    "05": ({}, 1, 1),
-    "07": ({}, 3, 3),  # three optimizers
+    "07": ({}, 3, 18),  # three optimizers, six times 500 updates by each
     "08": ({"steps": 40}, 1, 1),
     "09": ({"epochs": 4}, 1, 4),
     "10": ({"epochs": 4}, 1, 4),
     "11": ({"epochs": 4}, 1, 4),
-    "12": ({"epochs": 35}, 1, 5),  # the start, ten epochs at a time, and the rest
+    "12": ({"epochs": 35}, 1, 5),  # no epoch, three times ten epochs, and the rest
 }
 
 
 @pytest.fixture
 def functions(monkeypatch):
-    """Every tf.function that is made during a test, with a count of its calls."""
+    """Return a list of every tf.function that is made during the test, each with a count of its calls."""
     made, original = [], tf.function
 
     def recording(*args, **options):
@@ -44,8 +45,28 @@ def functions(monkeypatch):
     return made
 
 
+@pytest.mark.parametrize("number", LOOPS)
+def test_a_plain_loop_traces_nothing_and_stays_in_float32(number, functions):
+    (lesson,) = lessons.select([number])
+    module = lessons.load(lesson.path)
+    seen, by_hand = set(), module.gradients_by_hand
+
+    def watched(parameters, *batch):
+        gradients = by_hand(parameters, *batch)
+        seen.add(gradients["points"].dtype if number == "05" else gradients.dtype)
+        return gradients
+
+    module.gradients_by_hand = watched
+    if number == "05":
+        module.descend(np.float32(module.STARTS), 3, 0.01, 4)
+    else:
+        module.train(*module.prepare(seed=0, steps=3), 0.01)
+    assert seen == {tf.float32}
+    assert [function for function in functions if function.calls] == []
+
+
 @pytest.mark.parametrize("number", COUNTS)
-def test_traces_and_entries_from_python(number, functions, tmp_path):
+def test_traces_entries_from_python_and_float32(number, functions, tmp_path):
     arguments, traces, calls = COUNTS[number]
     if number in ("08", "09", "10", "11"):
         arguments = arguments | {"data": "digits"}
@@ -54,21 +75,8 @@ def test_traces_and_entries_from_python(number, functions, tmp_path):
     training = [function for function in functions if function.calls]
     assert sum(function.traced.experimental_get_tracing_count() for function in training) == traces
     assert sum(function.calls for function in training) == calls
-
-
-@pytest.mark.parametrize("number", COUNTS)
-def test_float32_throughout(number, functions, tmp_path):
-    arguments, *_ = COUNTS[number]
-    if number in ("08", "09", "10", "11"):
-        arguments = arguments | {"data": "digits"}
-    (lesson,) = lessons.select([number])
-    graphs, concrete = [], tf.types.experimental.ConcreteFunction
-    lessons.load(lesson.path).main(**arguments, figures=tmp_path)
-    for function in functions:
-        for traced in function.traced._list_all_concrete_functions() if function.calls else ():
-            assert isinstance(traced, concrete)
-            graphs.append(traced.graph)
-    assert graphs
+    graphs = [one.graph for function in training for one in function.traced._list_all_concrete_functions()]
+    assert len(graphs) >= traces
     for graph in graphs:
         floats = {d for op in _operations(graph) for out in op.outputs if (d := out.dtype).is_floating}
         assert floats == {tf.float32}

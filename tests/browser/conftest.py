@@ -6,7 +6,7 @@ import shutil
 import threading
 
 from browsing import complaints, media, resize
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import pytest
 

@@ -6,11 +6,13 @@ import re
 import time
 
 from browsing import complaints, media, resize
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 LESSON = "gallery/07_two_layer_network.html"
 
@@ -133,7 +135,7 @@ def test_the_notebook_link_downloads_a_valid_notebook(browser, site):
     notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     nbformat.validate(notebook)
     assert notebook.cells[0].source == notebook.cells[0].source.strip()
-    assert "cli.run(main)" in notebook.cells[-1].source
+    assert "command.run(main)" in notebook.cells[-1].source
 
 
 def luminance(colour):

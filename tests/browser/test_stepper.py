@@ -3,7 +3,7 @@
 import importlib.util
 import re
 
-from tf_backprop import lessons
+from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ import tensorflow as tf
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium: pip install -e .[docs]").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys", reason="needs selenium: pip install -e .[docs]").Keys
+
+pytestmark = pytest.mark.slow
 
 DOCS = lessons.SCRIPTS.parent / "docs"
 STEPS = {"identity": 22, "sigmoid": 28}  # one a number on the way forward, one a derivative, three for the update

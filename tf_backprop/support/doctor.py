@@ -1,6 +1,6 @@
 """``python -m tf_backprop doctor``: what this machine has for the lessons, a line each, and what to do about a lack.
 
-Imports nothing but the standard library on its own account, for what it looks for may not be there.
+By itself it imports the standard library only, for what it looks for may not be there.
 """
 
 import os
@@ -16,11 +16,8 @@ from typing import NamedTuple
 
 #: SHA-256 of MNIST's bytes, headers aside: training images and labels, test images and labels.
 MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
-
-ROOT = Path(__file__).resolve().parent.parent
-
-#: Megabytes that the figures, and a download of MNIST, need.
-DISK = 100
+ROOT = Path(__file__).resolve().parents[2]
+DISK = 100  # megabytes that the figures, and a download of MNIST, need
 
 
 class Finding(NamedTuple):
@@ -71,7 +68,7 @@ def _numbers(version: str) -> list[int]:
 def tensorflow() -> Finding:
     """Import TensorFlow in a process of its own, which may crash, and ask for its devices and threads."""
     code = (
-        "import os, tensorflow as tf, tf_backprop.cli; print(', '.join(d.device_type for d in "
+        "import os, tensorflow as tf, tf_backprop.command; print(', '.join(d.device_type for d in "
         "tf.config.list_logical_devices()), os.environ['TF_NUM_INTRAOP_THREADS'])"
     )
     try:
@@ -88,15 +85,15 @@ def tensorflow() -> Finding:
     )
 
 
-def mnist() -> Finding:
+def find_mnist() -> Finding:
     """Tell where MNIST is, and whether it is the known one; without it the lessons run on the small digits."""
     import hashlib
 
-    from tf_backprop import datasets
-    from tf_backprop.errors import DataError
+    from tf_backprop.support import mnist
+    from tf_backprop.support.errors import DataError
 
     try:
-        found = datasets.find_mnist()
+        found = mnist.find()
     except DataError as error:
         return Finding("MNIST", str(error), "mend or unset it, or use --data digits")
     if found is None:
@@ -140,27 +137,27 @@ def findings() -> Iterator[Finding]:
     """Yield what was looked at; what cannot be looked at is a finding too."""
     yield python()
     yield from packages()
-    for look in (tensorflow, mnist, matplotlib, figures, disk):
-        yield _guarded(look)
+    looks = {"import tensorflow": tensorflow, "MNIST": find_mnist, "Matplotlib": matplotlib}
+    for what, look in (looks | {"figures": figures, "free disk": disk}).items():
+        yield _guarded(what, look)
 
 
-def _guarded(look: Callable[[], Finding]) -> Finding:
+def _guarded(what: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as error:  # a broken installation can fail in any way
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return Finding(look.__name__, said, "install the packages again: make clean demo")
+        return Finding(what, said, "install the packages again: make clean demo")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Print one line a finding; return 1 if a lesson would fail, and 2 when there are arguments: it takes none."""
     if arguments:
-        asked = arguments[0] in ("-h", "--help")
-        print(
-            __doc__ if asked else f"error: doctor takes no arguments, not {arguments[0]}",
-            file=sys.stdout if asked else sys.stderr,
-        )
-        return 0 if asked else 2
+        if arguments[0] in ("-h", "--help"):
+            print(__doc__)
+            return 0
+        print(f"error: doctor takes no arguments, not {arguments[0]}", file=sys.stderr)
+        return 2
     failing = 0
     for finding in findings():
         print(finding.line(), flush=True)

@@ -1,6 +1,7 @@
-"""Run lessons one after the other in this process: TensorFlow is imported once, and a failure stops only itself."""
+"""Runs lessons one after the other in this process: TensorFlow is imported once, and a failure stops only itself."""
 
 import contextlib
+import importlib
 import inspect
 import io
 import time
@@ -8,8 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import lessons, report
-from tf_backprop.errors import LessonError
+from tf_backprop.support import lessons
+from tf_backprop.support.errors import LessonError
+from tf_backprop.support.files import FIGURES
+from tf_backprop.support.mnist import Choice
+from tf_backprop.support.tables import table
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -20,7 +24,7 @@ class Outcome(NamedTuple):
 
     lesson: lessons.Lesson
     seconds: float
-    comparison: list[report.Row]  # learned, expected, published; the last row is the lesson's answer
+    comparison: list[tuple]  # learned, expected, published; the last row is the lesson's answer
     figure: Path | None
     error: str | None  # None: it ran well
     notes: list[str]  # what it said of its data
@@ -63,9 +67,7 @@ def run(chosen: Sequence[lessons.Lesson], options: Mapping[str, object]) -> Iter
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("importing TensorFlow", total=len(chosen))
-        from tf_backprop import cli
-
-        cli.import_tensorflow()  # before any lesson's time is taken
+        importlib.import_module("tf_backprop.command")  # imports TensorFlow, before any lesson's time is taken
         for lesson in chosen:
             progress.update(task, description=lesson.name)
             outcome = run_lesson(lesson, options)
@@ -80,4 +82,31 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         answer = outcome.comparison[-1] if outcome.error is None else ("failed", None, None, None)
         rows.append([outcome.lesson.name, f"{outcome.seconds:.1f} s", *answer])
-    return report.table(["lesson", "time", "answer", "learned", "expected", "published"], rows)
+    return table(["lesson", "time", "answer", "learned", "expected", "published"], rows)
+
+
+def run_lessons(
+    *names: str,
+    list: bool = False,
+    data: Choice = "auto",
+    mnist_dir: Path | None = None,
+    figures: Path = FIGURES,
+) -> None:
+    """Run lessons and print learned beside expected beside published. The word doctor looks at the machine instead.
+
+    Args:
+        names: numbers or names of lessons, like 01 or 05_himmelblau; all without any
+        list: print the lessons with their questions, and run none
+    """
+    chosen = lessons.select(names)
+    if list:
+        print(table(["lesson", "question"], [[lesson.name, lesson.question] for lesson in chosen]))
+        return
+    start = time.perf_counter()
+    outcomes = [*run(chosen, {"data": data, "mnist_dir": mnist_dir, "figures": figures})]
+    notes = sorted({note for outcome in outcomes for note in outcome.notes})
+    print(f"\n{summary(outcomes)}\n", *notes, sep="\n")
+    failed = [outcome.lesson.name for outcome in outcomes if outcome.error is not None]
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} lessons ran well, {time.perf_counter() - start:.0f} s")
+    if failed:
+        raise LessonError(f"{len(failed)} failed: {', '.join(failed)}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tf_backprop.errors import UsageError
+from tf_backprop.support.errors import UsageError
 
-#: The lessons' folder, beside this package.
-SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+#: The lessons' folder, beside the package.
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 #: How the paragraph of a lesson's docstring starts that says what it shows.
 SEEN = "What you should see:"

@@ -1,17 +1,18 @@
-"""The tables of the README, made from the lessons' own files and results."""
+"""Renew the README's tables from the lessons' own files and results: ``python -m tools.readme``."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tf_backprop import lessons, report, runner
-from tf_backprop.errors import LessonError
+from tf_backprop import command, report
+from tf_backprop.support import lessons, runner
+from tf_backprop.support.errors import LessonError
 
 README = lessons.SCRIPTS.parent / "README.md"
 
 
 def lesson_table() -> str:
-    """Return one row a lesson: link, question, what you see, document, thumbnail."""
+    """Return one row per lesson, with its link, its question, what you should see, its document and a thumbnail."""
     rows = []
     for lesson in lessons.find():
         link = f"[{lesson.name}](scripts/{lesson.name}.py)"
@@ -23,23 +24,19 @@ def lesson_table() -> str:
 
 
 def number_table(comparisons: Mapping[str, Sequence[report.Row]]) -> str:
-    """Return one row a quantity: lesson, quantity, learned, expected, published."""
+    """Return one row per quantity, with its lesson and its learned, exact and published values."""
     rows = [[name[:2], *row] for name, comparison in comparisons.items() for row in comparison]
     return report.table(["lesson", "quantity", "learned here", "exact", "published"], rows, "github")
 
 
 def blocks(text: str) -> dict[str, str]:
-    """Return what stands between each ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of `text`."""
+    """Return by name what stands between each ``<!-- begin NAME -->`` and its ``<!-- end NAME -->`` in `text`."""
     found = re.findall(r"<!-- begin (\w+) -->\n(.*?)<!-- end \1 -->", text, re.DOTALL)
     return {name: content.strip() for name, content in found}
 
 
 def renew(mnist_dir: Path | None = None) -> None:
-    """Run every lesson, with real MNIST, and put the tables into README.md.
-
-    Args:
-        mnist_dir: folder with MNIST's four IDX files, or an .npz file
-    """
+    """Run every lesson, with the real MNIST, and put the tables into README.md."""
     outcomes = [*runner.run(lessons.find(), {"data": "mnist", "mnist_dir": mnist_dir})]
     if any(outcome.error is not None for outcome in outcomes):
         raise LessonError("README.md is left as it was, because a lesson failed")
@@ -55,3 +52,7 @@ def replace(contents: Mapping[str, str]) -> None:
         text = re.sub(pattern, lambda m, content=content: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
     README.write_text(text, encoding="utf-8")
     print(f"{README.name}: renewed")
+
+
+if __name__ == "__main__":
+    command.run(renew)

@@ -11,7 +11,7 @@ import sys
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 
-from tf_backprop.report import table
+from tf_backprop.support.tables import table
 
 import numpy as np
 
@@ -29,25 +29,9 @@ def show(
 ) -> dict[str, np.ndarray]:
     """Print each line of the backward pass at `parameters`, with what it makes of `batch`.
 
-    Parameters
-    ----------
-    loss, gradients_by_hand, gradients_by_tape
-        Functions of `parameters` and then `batch`, made of assignments and one return. Without a gradient by hand, the
-        lines of the loss are shown, which the tape goes through backward.
-    parameters, batch
-        What the live run starts with.
-    learning_rate
-        When given, the first update of plain gradient descent is printed too.
-
-    Returns
-    -------
-    dict
-        Every array by its symbol, the gradients as ``dL_d`` and the parameter's name.
-
-    Raises
-    ------
-    AssertionError
-        When a gradient has not the shape of its parameter.
+    The functions take `parameters` and then `batch`, and are made of assignments and one return. Without a gradient by
+    hand, the lines of the loss are shown, which the tape goes through backward. With a `learning_rate` the first update
+    of plain gradient descent is printed too. Return every array by its symbol, the gradient of W as ``dL_dW``.
     """
     named = dict(parameters) if isinstance(parameters, Mapping) else {"A": parameters}
     shown = gradients_by_hand or loss

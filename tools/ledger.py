@@ -1,4 +1,7 @@
-"""Every number that the documents published, beside the same number over many seeds of the lessons' own code."""
+"""Compare every number that the documents published with the lessons' own results: ``python -m tools.ledger``.
+
+It runs each lesson with many seeds, and writes docs/ledger.csv and the table of the README.
+"""
 
 import contextlib
 import csv
@@ -12,9 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tf_backprop import cli, lessons, report
+from tf_backprop import command, report
+from tf_backprop.support import lessons
+from tools import readme
 
 import numpy as np
+import tensorflow as tf
 
 FILE = lessons.SCRIPTS.parent / "docs" / "ledger.csv"
 
@@ -29,18 +35,18 @@ class Entry(NamedTuple):
     document: str
     lesson: str
     quantity: str
-    published: str  # every digit as printed
+    published: str  # with every digit that the document printed
     ours: np.ndarray  # (seeds,)
     exact: float | None = None
-    because: str = ""  # why it differs, where it is known to
+    because: str = ""  # the reason for a difference, where the reason is known
 
     def z(self) -> float | None:
-        """Return how many standard deviations the published value is from our mean; None without a spread."""
+        """Return how many standard deviations the published value is from our mean, or None without a spread."""
         spread = np.std(self.ours, ddof=1) if len(self.ours) > 1 else 0.0
         return (float(self.published) - np.mean(self.ours)) / spread if spread > 0 else None
 
     def verdict(self) -> str:
-        """Say whether the published number is ours to the digit, within the spread of our seeds, or why not."""
+        """Say whether the published number agrees with ours to the digit or within the spread, or why it does not."""
         if self.z() is None:
             same = all(_as_printed(value, self.published) == float(self.published) for value in self.ours)
             return "to the digit" if same else f"differs because {self.because or 'it is another number'}"
@@ -48,7 +54,7 @@ class Entry(NamedTuple):
         return "within the spread" if inside else f"differs because {self.because or 'it is outside of the spread'}"
 
     def row(self) -> dict[str, object]:
-        """Return the row of the table, numbers with as many digits as they deserve."""
+        """Return the row of the table, with rounded numbers."""
         spread = np.std(self.ours, ddof=1) if len(self.ours) > 1 else None
         z = self.z()
         return {
@@ -73,11 +79,11 @@ def _as_printed(value: float, published: str) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# One function a lesson: it calls the lesson's own functions and yields entries
+# There is one function for each lesson, or for several: it calls the lesson's own functions and yields entries.
 
 
 def _run(lesson: ModuleType, **options):
-    """Return the result of a lesson's ``main``, and let go of its figure and of the images that its graph holds."""
+    """Return the result of a lesson's ``main``, and free the memory of its figure and of the images in its graph."""
     from matplotlib import pyplot
 
     result = lesson.main(**options)
@@ -86,21 +92,32 @@ def _run(lesson: ModuleType, **options):
     return result
 
 
-def _scalar(lesson: ModuleType, seeds: int, steps: int, rate: float):
-    """Descend from `seeds` starts as one batch; return the trajectories and losses (steps, seeds), and the data."""
-    A, x, y, order = zip(*(lesson.prepare(seed, steps) for seed in range(seeds)), strict=True)
-    rows = len(x[0])
-    order = np.concatenate([o + rows * seed for seed, o in enumerate(order)], axis=1)  # (steps, seeds)
-    trajectory, losses = lesson.train(
-        np.array(A), np.concatenate(x), np.concatenate(y), order[:, np.newaxis], np.float32(rate)
-    )
-    return trajectory.numpy(), losses.numpy(), x, y
+def many_seeds(lesson: ModuleType, seeds: int, steps: int, learning_rate: float):
+    """Descend from the starts of many seeds at once; return A and losses, both (steps, seeds), and the data x and y.
+
+    The lesson's own loop makes one run after the other. Here one step serves all seeds, each of which has its own A
+    and its own sample, because so many runs would otherwise take minutes.
+    """
+    prepared = [lesson.prepare(seed, steps) for seed in range(seeds)]
+    A, x, y, order = (np.array(part) for part in zip(*prepared, strict=True))  # order (seeds, steps)
+
+    @tf.function
+    def step(A, x, y):
+        A -= learning_rate * tf.vectorized_map(lambda one: lesson.gradients_by_hand(*one), (A, x, y))
+        return A, tf.vectorized_map(lambda one: lesson.loss(*one), (A, x, y))
+
+    trajectory, losses, seed = [], [], np.arange(seeds)
+    for sample in order.T:  # (seeds,)
+        A, loss = step(A, x[seed, sample], y[seed, sample])
+        trajectory.append(A)
+        losses.append(loss)
+    return np.array(trajectory), np.array(losses), x, y
 
 
 def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
-    """D1, first half: A, and the loss of the step's own sample."""
+    """Yield the entries of D1's first half: A, and the loss of the sample of the step."""
     lesson = load("01_regression")
-    trajectory, losses, x, _ = _scalar(lesson, seeds, 100, 0.02)
+    trajectory, losses, x, _ = many_seeds(lesson, seeds, 100, 0.02)
     optimum = float(np.mean([10 * part.sum() / (part @ part) for part in x]))
     printed = {25: ("6.12853956", "16.45088196"), 50: ("8.55680943", "2.18415046")}
     printed |= {75: ("9.50547695", "5.29813051"), 100: ("9.89214897", "0.34628963")}
@@ -110,9 +127,9 @@ def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
 
 
 def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
-    """D1, second half: A, and the accuracy."""
+    """Yield the entries of D1's second half: A, and the accuracy."""
     lesson = load("02_binary_classification")
-    trajectory, _, x, y = _scalar(lesson, seeds, 1400, 0.05)
+    trajectory, _, x, y = many_seeds(lesson, seeds, 1400, 0.05)
     optimum = float(np.mean([lesson.exact_optimum(*data) for data in zip(x, y, strict=True)]))
     printed = dict(zip(range(200, 1401, 200), ("3.84576249", "0.42345378", "-0.35141727"), strict=False))
     printed |= {800: "-0.74206048", 1000: "-0.89036471", 1200: "-0.90850282", 1400: "-1.09374011"}
@@ -123,7 +140,7 @@ def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
 
 
 def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """D5, the derivatives at the kink."""
+    """Yield the entries of D5 about derivatives at zero, which is a kink of some activations."""
     result = _run(load("03_activation_derivatives"), figures=figures)
     at = {row.quantity: row for row in result.comparison}
     for name, printed in {"sigmoid'(0)": "0.25", "tanh'(0)": "1", "leaky ReLU'(0)": "1", "ReLU'(0)": "1"}.items():
@@ -132,13 +149,13 @@ def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
 
 
 def chain_rule(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """D5, the product of two derivatives."""
+    """Yield the entry of D5 about the product of two derivatives."""
     result = _run(load("04_chain_rule"), figures=figures)
     yield Entry("D5", "04", "dy2/dw1", "2", np.array([result.by_tape["dy2_dw1"]]), result.comparison[-1].expected)
 
 
 def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """D5, where four descents end."""
+    """Yield the entries of D5 about the points at which four descents end."""
     result = _run(load("05_himmelblau"), figures=figures)
     printed = {(4.0, 0.0): ("3.584428", "-1.848126"), (1.0, 0.0): ("3", "2")}
     printed |= {(-4.0, 0.0): ("-3.779310", "-3.283186"), (-2.0, 2.0): ("-2.805118", "3.131313")}
@@ -151,7 +168,7 @@ def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
 
 
 def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """D2: published losses and weights; those of momentum and Adam are the document's code, run in TensorFlow 1."""
+    """Yield the entries of D2: losses and weights. For momentum and Adam, we ran its code in TensorFlow 1."""
     result = _run(load("07_two_layer_network"), figures=figures)
     sgd = {0: "5.13118", 500: "0.429111", 1000: "0.409789", 1500: "0.399923", 2000: "0.394146", 2500: "0.390597"}
     momentum = {0: "5.1311817", 500: "0.3843913", 1000: "0.3835917", 1500: "0.3835619", 2000: "0.3835606"}
@@ -188,7 +205,7 @@ def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
 
 
 def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Path, **_) -> Iterator[Entry]:
-    """D3, and the three ways of D4, the third by the document's formula and by the right one."""
+    """Yield the entries of D3, and of the three ways of D4, the third by its own formula and by the right one."""
     given = {"data": "mnist", "mnist_dir": mnist_dir, "figures": figures}
 
     def runs(name, **more):
@@ -213,7 +230,7 @@ def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Pat
 
 
 def moons(load: Callable, mnist_seeds: int, figures: Path, **_) -> Iterator[Entry]:
-    """D5: one run of the document's code, biases frozen; the document printed no number."""
+    """Yield the entries of D5 about the moons. It printed no number: we ran its code once, with frozen biases."""
     lesson = load("12_moons_mlp")
     runs = [_run(lesson, train_biases=False, seed=seed, figures=figures) for seed in range(mnist_seeds)]
     name = "at epoch 1000, biases frozen (the document's code, one seed)"
@@ -228,7 +245,7 @@ PARTS = (regression, binary_classification, activations, chain_rule, himmelblau,
 
 
 def entries(parts=PARTS, **options) -> Iterator[Entry]:
-    """Yield the entries of `parts`; what the lessons print is set aside."""
+    """Yield the entries of `parts`, and discard what the lessons print."""
     loaded: dict[str, ModuleType] = {}
 
     def load(name):
@@ -244,12 +261,12 @@ def entries(parts=PARTS, **options) -> Iterator[Entry]:
 
 
 def versions() -> str:
-    """Return the versions of what the numbers depend on."""
+    """Return the versions of the packages on which the numbers depend."""
     return ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "scikit-learn"))
 
 
 def write(rows: list[Mapping[str, object]], made_with: str, path: Path = FILE) -> None:
-    """Write the rows as CSV, and how they were made in a last column."""
+    """Write the rows as CSV, with `made_with` in a last column."""
     path.parent.mkdir(exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*rows[0], "made with"], lineterminator="\n")
@@ -264,7 +281,7 @@ def read(path: Path = FILE) -> list[dict[str, str]]:
 
 
 def table(rows: list[Mapping[str, object]]) -> str:
-    """Return the ledger as a table for the README: mean ± sd and the range in one cell each."""
+    """Return the ledger as a table for the README, with mean ± sd in one cell and the range in another."""
     cells = []
     for row in rows:
         spread = f" ± {row['sd']}" if row["sd"] else ""
@@ -281,11 +298,8 @@ def renew(seeds: int = 200, mnist_seeds: int = 10, mnist_dir: Path | None = None
     Args:
         seeds: runs of the lessons that take milliseconds
         mnist_seeds: runs of the lessons that take seconds
-        mnist_dir: folder with MNIST's four IDX files, or an .npz file
     """
-    from tf_backprop import readme
-
-    cli.check(seeds=seeds, mnist_seeds=mnist_seeds)
+    command.check(seeds=seeds, mnist_seeds=mnist_seeds)
     rows = []
     for entry in entries(seeds=seeds, mnist_seeds=mnist_seeds, mnist_dir=mnist_dir):
         rows.append(entry.row())
@@ -293,3 +307,7 @@ def renew(seeds: int = 200, mnist_seeds: int = 10, mnist_dir: Path | None = None
     write(rows, versions())
     readme.replace({"ledger": table(read())})
     print(f"{os.path.relpath(FILE)}: {len(rows)} rows")
+
+
+if __name__ == "__main__":
+    command.run(renew)

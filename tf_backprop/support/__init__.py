@@ -1,0 +1,1 @@
+"""What stands below the modules that a lesson opens: one room each, with its name on the door."""
