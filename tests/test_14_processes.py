@@ -461,9 +461,9 @@ from tf_backprop.support import workers as team
 lesson = lessons.load(Path({script!r}))
 
 
-def main(workers: int, mistakes: str, file: Path):
+def main(workers: int = 2, mistakes: str = "none", file: Path = Path("found")):
     if not os.environ.get("TF_CONFIG"):
-        return team.launch(main, {{}}, workers)
+        return team.launch(main, {{"mistakes": mistakes, "file": file}}, workers)
     with team.join(60) as place:
         images, found = datasets.images("digits", None, 128).train, {{}}
         for mistake in mistakes.split(","):
@@ -489,7 +489,8 @@ def several(alone, tmp_path_factory):
         folder = tmp_path_factory.mktemp("several")
         script, file = folder / "several.py", folder / "found"
         script.write_text(SEVERAL.format(script=str(SCRIPT)), encoding="utf-8")
-        command = [*alone, sys.executable, script, str(workers), ",".join(mistakes), str(file)]
+        options = [f"--workers={workers}", f"--mistakes={','.join(mistakes)}", f"--file={file}"]
+        command = [*alone, sys.executable, script, *options]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         finally:
