@@ -224,7 +224,7 @@ def _session_01_or_02(module) -> float:
     A_0, xs, ys, order = module.prepare(0, max(module.PUBLISHED))
     with tf.Graph().as_default(), v1.Session() as session:
         x, y = v1.placeholder(tf.float32, [1]), v1.placeholder(tf.float32, [1])
-        A = v1.Variable(A_0)
+        A = v1.Variable(A_0.numpy())
         if second:
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x + A))
         else:

@@ -49,7 +49,8 @@ class Regression(NamedTuple):
 def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.regression(rng)  # (100,), (100,)
-    return np.float32(rng.normal()), x, y, rng.integers(len(x), size=steps)  # A, data, the sample of each step
+    A = tf.constant(rng.normal(), tf.float32)
+    return A, x, y, rng.integers(len(x), size=steps)  # the start, the data, and the sample of each step
 
 
 # %%

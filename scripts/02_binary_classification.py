@@ -57,7 +57,8 @@ class BinaryClassification(NamedTuple):
 def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.two_classes(rng)  # (100,), (100,)
-    return np.float32(rng.normal(10, 1)), x, y, rng.integers(len(x), size=steps)  # A, data, each step's sample
+    A = tf.constant(rng.normal(10, 1), tf.float32)
+    return A, x, y, rng.integers(len(x), size=steps)  # the start, the data, and the sample of each step
 
 
 def exact_optimum(x, y):

@@ -60,7 +60,7 @@ def check_gradients(
         return check_gradients(of_named, *named, {"A": parameters}, batch, seed, must_agree, label)
     import tensorflow as tf
 
-    point = {name: tf.constant(value, tf.float64) for name, value in parameters.items()}
+    point = {name: tf.constant(np.asarray(value), tf.float64) for name, value in parameters.items()}
     batch = [tf.constant(a, tf.float64) if np.asarray(a).dtype.kind == "f" else tf.constant(a) for a in batch]
     by_tape = gradients_by_tape(point, *batch)
     checked = gradients_by_hand(point, *batch) if gradients_by_hand else by_tape
