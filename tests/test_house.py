@@ -1,11 +1,17 @@
 """The shape of the package: few rooms that a reader opens, one floor below them, arrows that go down only."""
 
 import ast
+import inspect
+import subprocess
+import sys
 from pathlib import Path
 
+from forks import clean
 from tf_backprop.support import lessons
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
@@ -64,3 +70,32 @@ def test_lessons_open_the_package_only(lesson):
 def test_tools_are_not_installed():
     pyproject = Path(ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'packages = ["tf_backprop", "tf_backprop.support"]' in pyproject
+
+
+@pytest.mark.parametrize("lesson", lessons.find(), ids=lambda lesson: lesson.name)
+def test_a_run_on_the_digits_draws_over_no_committed_figure(lesson, load, tmp_path):
+    main = load(lesson.name).main
+    parameters = inspect.signature(main).parameters
+    if "data" not in parameters:
+        pytest.skip("it draws the same figure with MNIST and without")
+    short = {"data": "digits", "steps": 1, "epochs": 1, "workers": 1}
+    short |= {"mistake": "relu-ge"} if lesson.name == "13_wrong_gradients" else {}
+    main(figures=tmp_path, **{name: value for name, value in short.items() if name in parameters})
+    drawn = [ROOT / "figures" / path.name for path in tmp_path.iterdir()]
+    assert drawn
+    ignored = subprocess.run(["git", "check-ignore", *drawn], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.splitlines() == [str(path) for path in drawn]
+
+
+@pytest.mark.slow
+def test_a_run_of_all_lessons_leaves_the_checkout_clean(tmp_path):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
+    words = [sys.executable, "-m", "tf_backprop", *(lesson.name for lesson in lessons.find())]
+    subprocess.run(words, cwd=clone, env=clean(PYTHONPATH=str(clone)), check=True, capture_output=True, timeout=300)
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True)
+    for kind, name in (line.split() for line in status.stdout.splitlines()):
+        assert kind == "M", f"{name} is not ignored"
+        committed, drawn = (np.asarray(Image.open(folder / name).convert("L"), float) for folder in (ROOT, clone))
+        assert committed.shape == drawn.shape
+        assert np.abs(committed - drawn).mean() < 0.5, f"{name} is another picture"  # but for the rounding of a pixel
