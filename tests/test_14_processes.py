@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ ALONE = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://192.0.2.1:9")
 ADDRESS = "127.0.0.1:{}"
 FOREVER = "1000000"  # steps
+PATIENCE = 120  # seconds, much more than anything here takes
 STEPS = 1000  # so many that a worker can be killed in the middle
 
 slow = pytest.mark.slow
@@ -51,7 +53,7 @@ def start(alone, tmp_path):
         return start_command(sys.executable, script, *options, *arguments, prefix=prefix, **environment)
 
     def start_command(*command, prefix=alone, **environment):
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("TF_") and not k.endswith("_proxy")}
+        variables = {k: v for k, v in os.environ.items() if not re.match("TF_|PYTHONUNBUFFERED|.*_proxy", k)}
         process = subprocess.Popen(
             [*prefix, *command],
             env=variables | {"TMPDIR": str(temporary)} | environment,
@@ -61,12 +63,17 @@ def start(alone, tmp_path):
             preexec_fn=hear_signals,
         )
         started.append(process)
+        timers.append(threading.Timer(PATIENCE, process.kill))  # or a test would wait for its next line forever
+        timers[-1].start()
         return process
 
     options = ["--data=digits", f"--figures={tmp_path / 'figures'}"]
-    start_one.command, started, temporary = start_command, [], tmp_path / "temporary"
+    started, timers, temporary = [], [], tmp_path / "temporary"
+    start_one.command = start_command
     temporary.mkdir()
     yield start_one
+    for timer in timers:
+        timer.cancel()
     kill_all_that_name(tmp_path)
     for process in started:
         process.communicate()
@@ -106,7 +113,7 @@ def rank_of(pid):
     return json.loads(config)["task"]["index"] if config else None
 
 
-def until(condition, seconds=90):
+def until(condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it took too long"
@@ -116,7 +123,9 @@ def until(condition, seconds=90):
 
 def both(process):
     """Wait until there are two workers, and return their process ids."""
-    return until(lambda: process.poll() is None and len(found := workers_of(process)) == 2 and found)
+    until(lambda: process.poll() is not None or len(workers_of(process)) == 2)
+    assert process.poll() is None
+    return workers_of(process)
 
 
 def training(process):
@@ -152,7 +161,7 @@ def lines_of(err):
 def ended(process, pids, seconds, status=1):
     """Return the one line that says what went wrong, when all has ended in time and nothing is left."""
     before = time.monotonic()
-    _, err = process.communicate(timeout=seconds + 60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert time.monotonic() - before < seconds
     assert process.returncode == status
     until(lambda: not any(map(state, pids)), 5)
@@ -162,7 +171,7 @@ def ended(process, pids, seconds, status=1):
 
 def copy_with(folder, *replaced):
     """Return a copy of the lesson in which each old text of ``(old, new)`` is replaced."""
-    source, copy = SCRIPT.read_text(encoding="utf-8"), folder / "copy.py"
+    source, copy = SCRIPT.read_text(encoding="utf-8"), folder / "changed.py"
     for old, new in replaced:
         assert source.count(old) == 1, old
         source = source.replace(old, new)
@@ -188,7 +197,7 @@ def run(alone, lesson, tmp_path_factory):
         arguments = {"figures": str(folder)} | {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}
         command = [*alone, sys.executable, "-c", DRIVER, SCRIPT, folder / "result", json.dumps(arguments)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
         finally:
             kill_all_that_name(folder)
         assert (done.returncode, done.stderr) == (0, "")
@@ -252,7 +261,7 @@ def test_no_worker_outlives_its_launcher(what, start):
     process = start("--steps", FOREVER)
     pids = training(process)
     process.send_signal(what)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     until(lambda: not any(map(state, pids)), 5)
     assert (process.returncode, err) == ((130, "error: interrupted\n") if what == signal.SIGINT else (-what, ""))
 
@@ -337,14 +346,14 @@ def test_a_worker_that_never_starts_is_named(start):
 def test_a_reader_that_goes_away(reader, start):
     pipe = f'"$@" | {reader}; exit "${{PIPESTATUS[0]}}"'
     process = start(f"--steps={FOREVER}", prefix=[*ALONE, "bash", "-c", pipe, "bash"])
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err, len(out.splitlines())) == (1, "", int(reader == "head -1"))
 
 
 @slow
 def test_without_a_standard_output(start, tmp_path):
     process = start("--steps=20", prefix=[*ALONE, "sh", "-c", 'exec "$@" <&- >&-', "sh"])
-    assert process.communicate(timeout=90) == ("", "")
+    assert process.communicate(timeout=PATIENCE) == ("", "")
     assert process.returncode == 0
     assert (tmp_path / "figures" / f"{SCRIPT.stem}_digits.png").exists()
 
@@ -353,7 +362,7 @@ def test_without_a_standard_output(start, tmp_path):
 def test_the_runner_starts_two_workers_as_well(start, tmp_path):
     command = [sys.executable, "-m", "tf_backprop", "14", "--data=digits", f"--figures={tmp_path / 'figures'}"]
     process = start.command(*command)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert "data: scikit-learn's digits, 1,100 / 197 / 500 images of 8x8" in out.splitlines()
     answer = re.search(r"W and b: split, largest difference from one worker's: learned (\S+), expected 0;", out)
@@ -387,7 +396,7 @@ def namespace(start):
 def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
     environment = [{"TF_CONFIG": config(rank, (20001, 20002))} | PROXIES for rank in (0, 1)]
     one, other = (start(f"--steps={STEPS}", prefix=namespace, **each) for each in environment)
-    (out, err), (out_1, err_1) = one.communicate(timeout=100), other.communicate(timeout=100)
+    (out, err), (out_1, err_1) = one.communicate(timeout=PATIENCE), other.communicate(timeout=PATIENCE)
     assert (one.returncode, other.returncode, lines_of(err), lines_of(err_1)) == (0, 0, [], [])
     assert "worker 0: images 0 to 63" in out
     assert "worker 1: images 64 to 127" in out_1
@@ -398,9 +407,8 @@ def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
 @slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_by_hand_one_names_the_other_that_was_killed(rank, start, namespace):
-    processes = [
-        start(f"--steps={FOREVER}", prefix=namespace, TF_CONFIG=config(each, (20001, 20002))) for each in (0, 1)
-    ]
+    environment = [{"TF_CONFIG": config(each, (20001, 20002)), "PYTHONUNBUFFERED": "1"} for each in (0, 1)]
+    processes = [start(f"--steps={FOREVER}", prefix=namespace, **each) for each in environment]
     for process in processes:
         while not process.stdout.readline().startswith("worker "):
             assert process.poll() is None
@@ -492,7 +500,7 @@ def several(alone, tmp_path_factory):
         options = [f"--workers={workers}", f"--mistakes={','.join(mistakes)}", f"--file={file}"]
         command = [*alone, sys.executable, script, *options]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
         finally:
             kill_all_that_name(folder)
         assert (done.returncode, done.stderr) == (0, "")

@@ -290,7 +290,7 @@ def _require_well(team: Sequence[_Worker]) -> None:
     end = time.monotonic() + GRACE
     while failed := sorted((worker for worker in team if worker.status()), key=lambda worker: worker.status()):
         for worker in failed:
-            if worker.status() < 0 or not worker.lost_another():
+            if not worker.lost_another():
                 raise worker.error()
         if time.monotonic() > end:
             silent = [f"worker {worker.rank}" for worker in team if worker.status() is None]
