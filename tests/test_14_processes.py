@@ -282,10 +282,14 @@ def test_nor_one_that_waits_for_the_others(start):
 #: Worker 1 stops when it has met the others, so that they wait in TensorFlow's constructor, where no Python runs.
 STOPPED = (
     "import tensorflow as tf\n",
-    """import faulthandler, signal
+    """import faulthandler, json, signal, socket
 import tensorflow as tf
+def stop():  # it listens before, as TensorFlow does, so that a worker that has not met it yet can
+    port = int(json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"][1].rpartition(":")[2])
+    with socket.create_server(("", port), reuse_port=True):
+        os.kill(os.getpid(), signal.SIGSTOP)
 if '"index": 1' in os.environ.get("TF_CONFIG", ""):
-    tf.distribute.MultiWorkerMirroredStrategy = lambda: os.kill(os.getpid(), signal.SIGSTOP)
+    tf.distribute.MultiWorkerMirroredStrategy = stop
 later = faulthandler.dump_traceback_later
 faulthandler.dump_traceback_later = lambda seconds, **options: later(seconds / 10, **options)
 """,
