@@ -84,9 +84,11 @@ def train(A, x, y, order, learning_rate):
     """Take one step for each sample in `order` (steps,); return A and the sample's loss after each step, (steps,)."""
     trajectory, losses = [], []
     for i in order:
-        A = A - learning_rate * gradients_by_hand(A, x[i], y[i])
+        x_i = tf.constant(x[i])
+        y_i = tf.constant(y[i])
+        A = A - learning_rate * gradients_by_hand(A, x_i, y_i)
         trajectory.append(A)
-        losses.append(loss(A, x[i], y[i]))
+        losses.append(loss(A, x_i, y_i))
     return np.array(trajectory), np.array(losses)
 
 

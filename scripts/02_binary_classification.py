@@ -103,7 +103,9 @@ def train(A, x, y, order, learning_rate):
     """Take one step for each sample in `order` (steps,); return A and the sample's loss after each step, (steps,)."""
     trajectory = []
     for i in order:
-        A = A - learning_rate * gradients_by_hand(A, x[i], y[i])
+        x_i = tf.constant(x[i])
+        y_i = tf.constant(y[i])
+        A = A - learning_rate * gradients_by_hand(A, x_i, y_i)
         trajectory.append(A)
     trajectory = np.array(trajectory)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=y[order], logits=x[order] + trajectory)

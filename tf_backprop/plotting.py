@@ -46,10 +46,7 @@ def mosaic(layout: str, size: tuple[float, float] = (8, 4), **options):
 def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> Path:
     """Write ``folder/stem.png`` whole or not at all, print where, and return its path; `show` opens a window too.
 
-    Raises
-    ------
-    OSError
-        When the folder cannot be made or written; what was there before stays.
+    `OSError` is raised when the folder cannot be made or written; what was there before stays.
     """
     path = Path(folder) / f"{stem}.png"
     write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from tf_backprop.support.errors import LessonError, UsageError
+from tf_backprop.support.startup import ctrl_c_ends_the_process
 
 Result = TypeVar("Result")
 
@@ -44,10 +45,7 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: b
         Whether an error ends the process, after one line on standard error; otherwise it is raised. None: exactly
         where the main program is a file, and not a notebook, whose kernel outlives a cell.
 
-    Raises
-    ------
-    SystemExit
-        2 for a wrong argument, 1 for a failure, 130 for Ctrl-C. Also 0, by ``--help``.
+    The statuses are 2 for a wrong argument, 1 for a failure, 130 for Ctrl-C, and 0 for ``--help``.
     """
     if exits is None:
         exits = hasattr(sys.modules["__main__"], "__file__")
@@ -56,7 +54,8 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: b
     if not exits:
         return parse(main, args)()
     try:
-        return parse(main, args)()
+        with ctrl_c_ends_the_process(2):
+            return parse(main, args)()
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except LessonError as error:

@@ -12,6 +12,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 FIGURES = (_ROOT if (_ROOT / "scripts").is_dir() else Path()) / "figures"
 
 
+#: Temporary files of which a process that is ended at once must not leave any.
+UNFINISHED: set[str] = set()
+
+
 def short(path: Path) -> str:
     """Return how to name a file to the reader: from the working directory where it is below that."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
@@ -21,6 +25,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call `write` with a binary file beside `path` and put it in the place of `path` when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    UNFINISHED.add(name)
     try:
         with open(handle, "wb") as file:
             write(file)
@@ -31,3 +36,5 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     except BaseException:
         os.unlink(name)
         raise
+    finally:
+        UNFINISHED.discard(name)

@@ -38,10 +38,7 @@ def select(names: Sequence[str], folder: Path = SCRIPTS) -> list[Lesson]:
 
     A name is a number (``1`` or ``01``) or the whole of ``01_regression``, with or without folder and ``.py``.
 
-    Raises
-    ------
-    UsageError
-        When there is no such lesson.
+    `UsageError` is raised when there is no such lesson.
     """
     every = find(folder)
     by_name = {key: lesson for lesson in every for key in (lesson.name, lesson.name[:2], lesson.name[:2].lstrip("0"))}

@@ -41,10 +41,7 @@ FILES: dict[str, tuple[str, tuple[int, ...]]] = {
 def find(mnist_dir: Path | str | None = None) -> tuple[Path, dict[str, np.ndarray]] | None:
     """Return where MNIST is on this machine, and its arrays of bytes; None when it is not here.
 
-    Raises
-    ------
-    DataError
-        When the named folder, or a cached file, does not hold MNIST.
+    `DataError` is raised when the named folder, or a cached file, does not hold MNIST.
     """
     named = mnist_dir if mnist_dir is not None else os.environ.get("MNIST_DIR") or None
     if named is not None:
@@ -161,10 +158,7 @@ def _times(shape: tuple[int, ...]) -> str:
 def download() -> tuple[Path, dict[str, np.ndarray]]:
     """Fetch Keras's ``mnist.npz`` into our cache, whole and with the right checksum, and return place and arrays.
 
-    Raises
-    ------
-    ConnectionError
-        When it cannot be had, or not be kept; the message is the reason.
+    `ConnectionError` is raised when it cannot be had, or not be kept; the message is the reason.
     """
     try:
         content = _fetch()

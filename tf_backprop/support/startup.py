@@ -12,6 +12,8 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
+from tf_backprop.support.files import UNFINISHED
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Matplotlib, without what they write to standard error and without Keras.
@@ -32,7 +34,7 @@ def import_tensorflow() -> None:
     collecting = gc.isenabled()
     gc.disable()  # an import leaves hardly any garbage, and to look for it takes a seventh of the time
     try:
-        with _stderr_aside() as stderr, _ctrl_c_ends_the_process(stderr):
+        with _stderr_aside() as stderr, ctrl_c_ends_the_process(stderr):
             importlib.import_module("matplotlib.pyplot")  # it says that it makes its list of fonts
             with _without_keras():
                 importlib.import_module("tensorflow")
@@ -67,11 +69,15 @@ def _stderr_aside() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _ctrl_c_ends_the_process(stderr: int) -> Iterator[None]:
-    """End the process at once on Ctrl-C: within an import KeyboardInterrupt may become another error, or none."""
+def ctrl_c_ends_the_process(stderr: int) -> Iterator[None]:
+    """End the process at once on Ctrl-C, which TensorFlow and imports may otherwise lose, or crash at."""
 
     def end(*_) -> None:
-        os.write(stderr, b"error: interrupted\n")
+        with contextlib.suppress(Exception):  # such as a closed pipe
+            for name in UNFINISHED:
+                os.unlink(name)
+            os.write(stderr, b"error: interrupted\n")
+            sys.stdout.flush()
         os._exit(130)
 
     if threading.current_thread() is not threading.main_thread():  # it alone hears of signals
