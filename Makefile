@@ -1,4 +1,4 @@
-# `make demo` runs every lesson, `make test` the tests that take two minutes, `make test-all` all of them: each makes .venv
+# `make demo` runs every lesson, `make test` the quick tests, `make test-all` all of them: each makes .venv
 # when it is needed. `make docs` builds the web gallery; after it, `make test-all` looks at it in a browser, where there is
 # one. `make bench` times the lessons beside other ways of doing the same, in an environment of its own; `make bench
 # EXTRAS=bench,torch` adds PyTorch.
