@@ -429,8 +429,8 @@ def test_by_hand_and_nobody_comes(start):
 
 @slow
 def test_by_hand_the_same_index_twice(start, namespace):
-    one = start("--start-timeout", "60", prefix=namespace, TF_CONFIG=config(0, (20001, 20002)))
-    until(lambda: listens(one.pid))
+    start("--start-timeout", "60", prefix=namespace, TF_CONFIG=config(0, (20001, 20002)))
+    until(lambda: listens(namespace[2]))  # one's own table is another until nsenter has entered the namespace
     other = start(prefix=namespace, TF_CONFIG=config(0, (20001, 20002)))
     assert ended(other, [], 60) == "error: cannot listen at 127.0.0.1:20001: is the port in use?"
 
