@@ -207,6 +207,7 @@ def test_divergence_and_wrong_arguments(lesson, tmp_path):
             lesson.main(data="digits", figures=tmp_path, **wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_on_mnist(lesson, tmp_path):
     result = lesson.main(data="mnist", mnist_dir=os.environ["MNIST_DIR"], figures=tmp_path)

@@ -254,9 +254,8 @@ def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-@pytest.mark.parametrize(
-    "what", [signal.SIGKILL, *(pytest.param(s, marks=slow) for s in (signal.SIGTERM, signal.SIGINT))]
-)
+@slow
+@pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_worker_outlives_its_launcher(what, start):
     process = start("--steps", FOREVER)
     pids = training(process)
