@@ -126,7 +126,7 @@ def plot(leak, by_tape, comparison):
     for ax, (name, activation), at_zero in zip(axes.flat, activations(leak).items(), comparison, strict=True):
         plotting.curves(Z, {"a": activation(Z)}, "z", "", ax=ax, linewidth=4)
         if name.endswith("ReLU"):
-            said = dict(zip(("TensorFlow", "central difference", "the document"), at_zero[1:], strict=True))
+            said = dict(zip(("TensorFlow", "central difference", "the document"), at_zero[1:4], strict=True))
             plot_jump(by_tape[name], said, ax)
         else:
             plotting.curves(Z, {"da/dz": by_tape[name]}, "z", "", ax=ax)

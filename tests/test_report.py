@@ -69,11 +69,22 @@ def test_a_known_mistake_may_be_shown(case, capsys):
 
 
 def test_comparison_has_aligned_columns(capsys):
-    report.print_comparison([report.Row("A", 9.8532, 9.83, 9.89214897), report.Row("much longer", 1.0)])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["learned", "expected", "published"]
-    assert lines[1].split() == ["A", "9.8532", "9.83", "9.89215"]
+    rows = [report.Row("A", 9.8532, 9.83, 9.89214897), report.Row("much longer", 1.0)]
+    rows.append(report.Row("L", 0.5, None, 0.25, report.REPRODUCED))
+    report.print_comparison(rows)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].split() == ["learned", "expected", "document", "source"]
+    assert lines[1].split() == ["A", "9.8532", "9.83", "9.89215", "printed", "by", "the", "document"]
     assert lines[2].split() == ["much", "longer", "1", "-", "-"]
+    assert lines[3].split() == ["L", "0.5", "-", "0.25", *report.REPRODUCED.split()]
+
+
+def test_comparison_without_a_number_of_the_document_has_no_such_column(capsys):
+    report.print_comparison([report.Row("A", 9.8532, 9.83)])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["learned", "expected"],
+        ["A", "9.8532", "9.83"],
+    ]
 
 
 def test_cost_rows_are_about_ten():

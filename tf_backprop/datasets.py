@@ -39,10 +39,6 @@ class Images(NamedTuple):
         return stem if self.name == "MNIST" else f"{stem}_{self.name}"
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# The documents' own data
-
-
 def regression(rng: np.random.Generator) -> Labelled:
     """Return 100 draws x ~ N(1, 0.1), shape (100,), each with the target 10 (D1, first half)."""
     return Labelled(rng.normal(1.0, 0.1, 100).astype(np.float32), np.full(100, 10, np.float32))
@@ -92,10 +88,6 @@ def moons_probability(x: np.ndarray) -> np.ndarray:
     square = ((x[:, np.newaxis].astype(np.float64) - arcs) ** 2).sum(axis=2)  # (n, 400) distances to their points
     density = np.exp((square.min(axis=1, keepdims=True) - square) / (2 * MOONS_NOISE**2))
     return density[:, label == 1].sum(axis=1) / density.sum(axis=1)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Images
 
 
 def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_size: int = 1) -> Images:

@@ -8,8 +8,6 @@ from tf_backprop.support.tables import table
 
 import numpy as np
 
-__all__ = ["DIFFERENCE_TOLERANCE", "TAPE_TOLERANCE", "GradientError", "central_differences", "check_gradients"]
-
 #: The largest difference that is rounding, relative to the gradient: from the tape and from central differences.
 TAPE_TOLERANCE, DIFFERENCE_TOLERANCE = 1e-9, 1e-6
 

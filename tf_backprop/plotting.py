@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tf_backprop.support.files import FIGURES, short, write_atomically
+from tf_backprop.support.tables import PRINTED
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,15 +61,16 @@ def trajectory(
     learned: np.ndarray,
     optimum: float,
     published: Mapping[int, float] | None = None,
+    source: str = PRINTED,
     name: str = "A",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw a parameter after each step (steps,), its exact optimum as a line, and the published values as points."""
+    """Draw a parameter after each step (steps,), its exact optimum as a line, and the document's values as points."""
     ax = ax or subplots()[1]
     ax.plot(np.arange(1, len(learned) + 1), learned, label=f"{name} learned here")
     ax.axhline(optimum, color=COLOURS[2], linestyle="--", label=f"exact optimum {optimum:.4g}")
     if published:
-        ax.plot(list(published), list(published.values()), "o", color=COLOURS[1], label="published")
+        ax.plot(list(published), list(published.values()), "o", color=COLOURS[1], label=source)
     ax.set(xlabel="step", ylabel=name)
     ax.legend()
     return ax.figure
@@ -81,13 +83,14 @@ def curves(
     ylabel: str,
     log: bool = False,
     published: Mapping[float, float] | None = None,
+    source: str = PRINTED,
     dots: Mapping[str, float] | None = None,
     best: float | None = None,
     title: str = "",
     ax: Axes | None = None,
     **style,
 ) -> Figure:
-    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for published values.
+    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for the document's values.
 
     `dots` has, for some names, an x at which to mark the line; `best`, the best possible y, is a line across.
     """
@@ -95,7 +98,7 @@ def curves(
     for name, y in ys.items():
         ax.plot(np.arange(1, len(y) + 1) if x is None else x, y, label=name, **style)
     if published:
-        ax.plot(list(published), list(published.values()), "o", color="black", label="published")
+        ax.plot(list(published), list(published.values()), "o", color="black", label=source)
     for name, at in (dots or {}).items():
         ax.plot(at, np.interp(at, x, ys[name]), "o", color="black")
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear", title=title)

@@ -1,24 +1,23 @@
-"""Fixed-width tables on standard output: what was learned beside what is expected and published."""
+"""Fixed-width tables on standard output: what was learned beside what is expected and what the document has."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tf_backprop.support.errors import DivergedError
-from tf_backprop.support.tables import table
+from tf_backprop.support.tables import COPIES, PRINTED, REPRODUCED, table  # noqa: F401 for the lessons
 
 import numpy as np
 
-__all__ = ["Row", "SoftmaxResult", "cost_rows", "finite_steps", "print_comparison", "require_finite", "table"]
-
 
 class Row(NamedTuple):
-    """One quantity of a lesson: what it learned, what the exact answer is, what the document printed."""
+    """One quantity of a lesson: what it learned, what the exact answer is, what the document has."""
 
     quantity: str
     learned: float
     expected: float | None = None  # None: there is no exact answer
-    published: float | None = None  # None: the document did not print it
+    published: float | None = None  # None: the document has no such number
+    source: str = PRINTED  # of `published`: PRINTED, COPIES or REPRODUCED
 
 
 class SoftmaxResult(NamedTuple):
@@ -33,8 +32,12 @@ class SoftmaxResult(NamedTuple):
 
 
 def print_comparison(rows: Sequence[Row]) -> None:
-    """Print a table of learned, expected and published values."""
-    print(table(["", "learned", "expected", "published"], rows))
+    """Print a table of learned and expected values, and of the document's where there are any, with their source."""
+    if any(row.published is not None for row in rows):
+        rows = [row if row.published is not None else row._replace(source="") for row in rows]
+        print(table(["", "learned", "expected", "document", "source"], rows))
+    else:
+        print(table(["", "learned", "expected"], [row[:3] for row in rows]))
 
 
 def cost_rows(

@@ -24,9 +24,13 @@ def lesson_table() -> str:
 
 
 def number_table(comparisons: Mapping[str, Sequence[report.Row]]) -> str:
-    """Return one row per quantity, with its lesson and its learned, exact and published values."""
-    rows = [[name[:2], *row] for name, comparison in comparisons.items() for row in comparison]
-    return report.table(["lesson", "quantity", "learned here", "exact", "published"], rows, "github")
+    """Return one row per quantity: its lesson, its learned and exact values, the document's, and where that is from."""
+    rows = [
+        [name[:2], *row[:-1], "" if row.published is None else row.source]
+        for name, comparison in comparisons.items()
+        for row in comparison
+    ]
+    return report.table(["lesson", "quantity", "learned here", "exact", "document", "source"], rows, "github")
 
 
 def blocks(text: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
     lesson: lessons.Lesson
     seconds: float
-    comparison: list[tuple]  # learned, expected, published; the last row is the lesson's answer
+    comparison: list[tuple]  # quantity, learned, expected, published, source; the last row is the lesson's answer
     figure: Path | None
     error: str | None  # None: it ran well
     notes: list[str]  # what it said of its data
@@ -35,8 +35,7 @@ class Outcome(NamedTuple):
         if self.error is not None:
             return f"{start}FAILED: {self.error}"
         answer = self.comparison[-1]
-        values = zip(answer._fields[1:], answer[1:], strict=True)
-        beside = [f"{name} {value:.6g}" for name, value in values if value is not None]
+        beside = [f"{name} {v:.6g}" for name, v in answer._asdict().items() if isinstance(v, int | float)]
         return f"{start}{answer.quantity}: {', '.join(beside)}; {self.figure}"
 
 
@@ -81,8 +80,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     rows = []
     for outcome in outcomes:
         answer = outcome.comparison[-1] if outcome.error is None else ("failed", None, None, None)
-        rows.append([outcome.lesson.name, f"{outcome.seconds:.1f} s", *answer])
-    return table(["lesson", "time", "answer", "learned", "expected", "published"], rows)
+        rows.append([outcome.lesson.name, f"{outcome.seconds:.1f} s", *answer[:4]])
+    return table(["lesson", "time", "answer", "learned", "expected", "document"], rows)
 
 
 def run_lessons(
