@@ -47,7 +47,7 @@ def test_hand_and_tape_are_the_closed_forms_at_every_point(run, leak):
 
 
 def test_what_each_says_at_zero(run):
-    rows = {row.quantity: row[1:] for row in run(leak=0.1).comparison}
+    rows = {row.quantity: row[1:4] for row in run(leak=0.1).comparison}
     assert rows["sigmoid'(0)"] == pytest.approx((0.25, 0.25, 0.25))
     assert rows["tanh'(0)"] == pytest.approx((1, 1, 1))
     assert rows["leaky ReLU'(0)"] == pytest.approx((0.1, (1 + 0.1) / 2, 1))
