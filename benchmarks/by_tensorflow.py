@@ -20,7 +20,7 @@ def softmax_lesson(task: tasks.Softmax, epochs: int, number: str) -> float:
     """Train by the functions of the lesson `number`."""
     module = load(number)
     step = module.make_step(_variables(task), task.learning_rate)
-    return module.train(step, task.images, epochs, task.batch_size, task.seed)[-1]
+    return module.train(step, task.bytes, epochs, task.batch_size, task.seed)[-1]
 
 
 def load(number: str):

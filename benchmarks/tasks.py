@@ -22,8 +22,13 @@ class Softmax(NamedTuple):
 
     @property
     def images(self) -> datasets.Labelled:
-        """Return x (rows, pixels) float32 and y (rows,) int32."""
-        return _images(self.mnist_dir, self.rows, self.pixels)
+        """Return x (rows, pixels), float32 from 0 to 1, which is what most ways start from, and y (rows,) int32."""
+        return _floats(self.mnist_dir, self.rows, self.pixels)
+
+    @property
+    def bytes(self) -> datasets.Labelled:
+        """Return the same images as bytes, which is what the lessons start from."""
+        return _bytes(self.mnist_dir, self.rows, self.pixels)
 
     def batches(self, epochs: int) -> list[np.ndarray]:
         """Return the indices (steps, batch_size) of the batches of each epoch, in the lessons' order."""
@@ -41,9 +46,16 @@ class Moons(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)
-def _images(mnist_dir: str | None, rows: int, pixels: int) -> datasets.Labelled:
+def _floats(mnist_dir: str | None, rows: int, pixels: int) -> datasets.Labelled:
+    x, y = _bytes(mnist_dir, rows, pixels)
+    return datasets.Labelled(np.float32(x) / 255, y)
+
+
+@functools.lru_cache(maxsize=1)
+def _bytes(mnist_dir: str | None, rows: int, pixels: int) -> datasets.Labelled:
     if mnist_dir is not None:
         return datasets.images("mnist", mnist_dir or None).train
     rng = np.random.default_rng(0)
-    x = rng.random((rows, pixels), dtype=np.float32)
-    return datasets.Labelled(x, (x @ rng.normal(size=(pixels, CLASSES))).argmax(axis=1).astype(np.int32))
+    x = rng.integers(256, size=(rows, pixels), dtype=np.uint8)
+    y = (np.float32(x) @ rng.normal(size=(pixels, CLASSES)).astype(np.float32)).argmax(axis=1)
+    return datasets.Labelled(x, y.astype(np.int32))

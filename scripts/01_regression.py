@@ -50,7 +50,12 @@ def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.regression(rng)  # (100,), (100,)
     A = tf.constant(rng.normal(), tf.float32)
-    return A, x, y, rng.integers(len(x), size=steps)  # the start, the data, and the sample of each step
+    return (
+        A,
+        x,
+        y,
+        rng.integers(len(x), size=steps),
+    )  # the start, the data, and the sample of each step
 
 
 # %%
@@ -66,7 +71,9 @@ def loss(A, x, y):
 # --------
 def gradients_by_hand(A, x, y):
     """dL/dA = mean(2 (x A - y) x)."""
-    return tf.reduce_mean(2 * (x * A - y) * x)  # 2 of the square, x = dy_hat/dA, a mean because L is one
+    return tf.reduce_mean(
+        2 * (x * A - y) * x
+    )  # 2 of the square, x = dy_hat/dA, a mean because L is one
 
 
 def gradients_by_tape(A, x, y):
@@ -101,7 +108,12 @@ def plot(trajectory, losses, optimum):
     left.axhline(10, color="grey", linestyle=":", linewidth=1)
     left.set_title("A climbs to the least-squares answer, not to 10")
     plotting.curves(
-        np.arange(1, len(losses) + 1), {"": losses}, "step", "loss of the step's sample", log=True, ax=right
+        np.arange(1, len(losses) + 1),
+        {"": losses},
+        "step",
+        "loss of the step's sample",
+        log=True,
+        ax=right,
     )
     right.set_title("the loss of one sample jumps from step to step")
     return figure
@@ -133,11 +145,16 @@ def main(
     trajectory, losses = train(A, x, y, order, learning_rate)
 
     finite = report.finite_steps(losses)
-    figure = plotting.save(plot(trajectory[:finite], losses[:finite], optimum), figures, "01_regression", show)
+    figure = plotting.save(
+        plot(trajectory[:finite], losses[:finite], optimum), figures, "01_regression", show
+    )
     report.require_finite(losses)
     comparison = [
         report.Row(
-            f"A at step {step}", float(trajectory[step - 1]), optimum if step == steps else None, PUBLISHED.get(step)
+            f"A at step {step}",
+            float(trajectory[step - 1]),
+            optimum if step == steps else None,
+            PUBLISHED.get(step),
         )
         for step in sorted({*PUBLISHED, steps})
         if step <= steps

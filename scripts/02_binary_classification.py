@@ -40,7 +40,13 @@ from scipy.special import expit
 # -------
 # The data come from ``datasets.two_classes``. These are the values of A, and the accuracy, that the document printed.
 
-PUBLISHED = {200: 3.84576249, 400: 0.42345378, 600: -0.35141727, 800: -0.74206048, 1000: -0.89036471}
+PUBLISHED = {
+    200: 3.84576249,
+    400: 0.42345378,
+    600: -0.35141727,
+    800: -0.74206048,
+    1000: -0.89036471,
+}
 PUBLISHED |= {1200: -0.90850282, 1400: -1.09374011}
 PUBLISHED_ACCURACY = 1.0
 
@@ -58,7 +64,12 @@ def prepare(seed, steps):
     rng = np.random.default_rng(seed)
     x, y = datasets.two_classes(rng)  # (100,), (100,)
     A = tf.constant(rng.normal(10, 1), tf.float32)
-    return A, x, y, rng.integers(len(x), size=steps)  # the start, the data, and the sample of each step
+    return (
+        A,
+        x,
+        y,
+        rng.integers(len(x), size=steps),
+    )  # the start, the data, and the sample of each step
 
 
 def exact_optimum(x, y):
@@ -133,7 +144,12 @@ def plot(x, y, trajectory, optimum):
     plot_densities(x, y, left)
     left.plot(grid, expit(grid + A), color="black", label="p = σ(x + A)")
     left.axvline(-A, color="black", linestyle="--", ymax=0.8, label=f"boundary x = -A = {-A:.2f}")
-    left.set(xlabel="x", ylabel="density; chance p of class 1", ylim=(-0.12, 1.4), yticks=np.linspace(0, 1, 5))
+    left.set(
+        xlabel="x",
+        ylabel="density; chance p of class 1",
+        ylim=(-0.12, 1.4),
+        yticks=np.linspace(0, 1, 5),
+    )
     left.legend(loc="upper left", ncols=2)
     left.set_title("the boundary is where p crosses one half, x = -A")
     plotting.trajectory(trajectory, optimum, PUBLISHED, ax=right)
@@ -167,12 +183,17 @@ def main(
     trajectory, losses = train(A, x, y, order, learning_rate)
 
     report.require_finite(losses)
-    figure = plotting.save(plot(x, y, trajectory, optimum), figures, "02_binary_classification", show)
+    figure = plotting.save(
+        plot(x, y, trajectory, optimum), figures, "02_binary_classification", show
+    )
     right = accuracy(trajectory[-1], x, y)
     comparison = [report.Row("accuracy", right, accuracy(optimum, x, y), PUBLISHED_ACCURACY)]
     comparison += [
         report.Row(
-            f"A at step {step}", float(trajectory[step - 1]), optimum if step == steps else None, PUBLISHED.get(step)
+            f"A at step {step}",
+            float(trajectory[step - 1]),
+            optimum if step == steps else None,
+            PUBLISHED.get(step),
         )
         for step in sorted({*PUBLISHED, steps})
         if step <= steps

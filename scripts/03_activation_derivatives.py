@@ -63,7 +63,9 @@ def activations(leak):
 
 def loss(z, leak):
     """L = Σ a, over the points z[name] (n,) of every activation."""
-    return tf.add_n([tf.reduce_sum(activation(z[name])) for name, activation in activations(leak).items()])
+    return tf.add_n(
+        [tf.reduce_sum(activation(z[name])) for name, activation in activations(leak).items()]
+    )
 
 
 # %%
@@ -92,7 +94,10 @@ def derivative_by_tape(activation, z):
 
 
 def gradients_by_tape(z, leak):
-    return {name: derivative_by_tape(activation, z[name]) for name, activation in activations(leak).items()}
+    return {
+        name: derivative_by_tape(activation, z[name])
+        for name, activation in activations(leak).items()
+    }
 
 
 # %%
@@ -122,11 +127,17 @@ def plot_jump(y, said, ax):
 
 
 def plot(leak, by_tape, comparison):
-    figure, axes = plotting.subplots(2, 2, size=(10, 7), sharex=True, sharey=True, subplot_kw={"ylim": (-1.5, 1.9)})
-    for ax, (name, activation), at_zero in zip(axes.flat, activations(leak).items(), comparison, strict=True):
+    figure, axes = plotting.subplots(
+        2, 2, size=(10, 7), sharex=True, sharey=True, subplot_kw={"ylim": (-1.5, 1.9)}
+    )
+    for ax, (name, activation), at_zero in zip(
+        axes.flat, activations(leak).items(), comparison, strict=True
+    ):
         plotting.curves(Z, {"a": activation(Z)}, "z", "", ax=ax, linewidth=4)
         if name.endswith("ReLU"):
-            said = dict(zip(("TensorFlow", "central difference", "the document"), at_zero[1:4], strict=True))
+            said = dict(
+                zip(("TensorFlow", "central difference", "the document"), at_zero[1:4], strict=True)
+            )
             plot_jump(by_tape[name], said, ax)
         else:
             plotting.curves(Z, {"da/dz": by_tape[name]}, "z", "", ax=ax)
@@ -135,7 +146,9 @@ def plot(leak, by_tape, comparison):
     return figure
 
 
-def main(leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, show: bool = False) -> Derivatives:
+def main(
+    leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, show: bool = False
+) -> Derivatives:
     """Compare the derivatives of sigmoid, tanh, leaky ReLU and ReLU by hand, by the tape and by differences.
 
     Args:
@@ -148,21 +161,36 @@ def main(leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, sho
     command.check_between(-1, 1, leak=leak)
     leak = float(np.float32(leak))  # tf.nn.leaky_relu keeps its slope as a float32
     away = dict.fromkeys(PUBLISHED, np.delete(Z, KINK))
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, away, (leak,), seed, label="{}: da_dz")
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, away, (leak,), seed, label="{}: da_dz"
+    )
 
     z = dict.fromkeys(PUBLISHED, Z)
     by_hand = {name: gradient.numpy() for name, gradient in gradients_by_hand(z, leak).items()}
     by_tape = {name: gradient.numpy() for name, gradient in gradients_by_tape(z, leak).items()}
     if not all(np.allclose(by_hand[name], by_tape[name], rtol=0, atol=1e-12) for name in z):
-        raise gradient_check.GradientError("da_dz as written by hand disagrees with the tape at the kink")
-    rows = [[code, *derivative_by_tape(relu, [-1.0, 0.0, 1.0]).numpy()] for code, relu in WAYS_TO_WRITE_RELU.items()]
+        raise gradient_check.GradientError(
+            "da_dz as written by hand disagrees with the tape at the kink"
+        )
+    rows = [
+        [code, *derivative_by_tape(relu, [-1.0, 0.0, 1.0]).numpy()]
+        for code, relu in WAYS_TO_WRITE_RELU.items()
+    ]
     print(report.table(["da_dz of ReLU as", "z = -1", "z = 0", "z = 1"], rows))
 
     comparison, h = [], np.float64(1e-5)
     for name, activation in activations(leak).items():
-        difference = (activation(h) - activation(-h)) / (2 * h)  # at a kink: the mean of the slopes of its two sides
-        comparison.append(report.Row(f"{name}'(0)", float(by_tape[name][KINK]), float(difference), PUBLISHED[name]))
-    figure = plotting.save(plot(leak, by_tape, comparison), figures, "03_activation_derivatives", show)
+        difference = (activation(h) - activation(-h)) / (
+            2 * h
+        )  # at a kink: the mean of the slopes of its two sides
+        comparison.append(
+            report.Row(
+                f"{name}'(0)", float(by_tape[name][KINK]), float(difference), PUBLISHED[name]
+            )
+        )
+    figure = plotting.save(
+        plot(leak, by_tape, comparison), figures, "03_activation_derivatives", show
+    )
     report.print_comparison(comparison)
     return Derivatives(Z, by_hand, by_tape, comparison, figure)
 

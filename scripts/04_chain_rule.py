@@ -64,7 +64,14 @@ def loss(parameters):
 def derivatives_by_hand(x, w1, b1, w2, b2):
     y1, _ = forward(x, w1, b1, w2, b2)
     one = tf.ones_like(y1)
-    local = {"dy1_dx": w1, "dy1_dw1": x, "dy1_db1": one, "dy2_dy1": w2, "dy2_dw2": y1, "dy2_db2": one}
+    local = {
+        "dy1_dx": w1,
+        "dy1_dw1": x,
+        "dy1_db1": one,
+        "dy2_dy1": w2,
+        "dy2_dw2": y1,
+        "dy2_db2": one,
+    }
     total = {f"dy2_d{name}": local["dy2_dy1"] * local[f"dy1_d{name}"] for name in ("x", "w1", "b1")}
     return local | total
 
@@ -79,8 +86,12 @@ def derivatives_by_tape(x, w1, b1, w2, b2):
 
 
 # What a training step would need of them: dy2/dp for each parameter p.
-gradients_by_hand = lambda parameters: {p: derivatives_by_hand(**parameters)[f"dy2_d{p}"] for p in parameters}
-gradients_by_tape = lambda parameters: {p: derivatives_by_tape(**parameters)[f"dy2_d{p}"] for p in parameters}
+gradients_by_hand = lambda parameters: {
+    p: derivatives_by_hand(**parameters)[f"dy2_d{p}"] for p in parameters
+}
+gradients_by_tape = lambda parameters: {
+    p: derivatives_by_tape(**parameters)[f"dy2_d{p}"] for p in parameters
+}
 
 
 # %%
@@ -91,16 +102,31 @@ gradients_by_tape = lambda parameters: {p: derivatives_by_tape(**parameters)[f"d
 def ways_to_none():
     """Return rows: what was done, what came back, what to do instead."""
     w, unused, frozen = tf.Variable(2.0), tf.Variable(2.0), tf.Variable(2.0, trainable=False)
-    constant, whole, early, moved = tf.constant(2.0), tf.Variable(2), w * w, w + 1  # `w = w + 1` makes w a tensor
+    constant, whole, early, moved = (
+        tf.constant(2.0),
+        tf.Variable(2),
+        w * w,
+        w + 1,
+    )  # `w = w + 1` makes w a tensor
     with tf.GradientTape(persistent=True) as tape, tf.GradientTape() as once:
         y = w * w
         cases = [
-            ("a constant, or trainable=False", constant * frozen, [constant, frozen], "tape.watch(x)"),
+            (
+                "a constant, or trainable=False",
+                constant * frozen,
+                [constant, frozen],
+                "tape.watch(x)",
+            ),
             ("computed before the tape", early, w, "compute it in the with block"),
             ("NumPy in between", tf.constant(np.square(w)), w, "tf.square(w)"),
             ("whole numbers", whole * whole, whole, "tf.Variable(2.0), with a point"),
             ("w = w + 1", moved * moved, moved, "w.assign_add(1.0)"),
-            ("tf.stop_gradient, or no path", tf.stop_gradient(w) ** 2, [w, unused], "unconnected_gradients='zero'"),
+            (
+                "tf.stop_gradient, or no path",
+                tf.stop_gradient(w) ** 2,
+                [w, unused],
+                "unconnected_gradients='zero'",
+            ),
         ]
     rows = [[what, str(tape.gradient(y, sources)), instead] for what, y, sources, instead in cases]
     try:
@@ -108,7 +134,9 @@ def ways_to_none():
     except RuntimeError:
         rows.append(["a second question", "RuntimeError", "tf.GradientTape(persistent=True)"])
     if {came_back for _, came_back, _ in rows} != {"None", "[None, None]", "RuntimeError"}:
-        raise gradient_check.GradientError("the tape gave a derivative where it should have recorded none")
+        raise gradient_check.GradientError(
+            "the tape gave a derivative where it should have recorded none"
+        )
     return rows
 
 
@@ -116,7 +144,15 @@ def ways_to_none():
 # Plot and main
 # -------------
 
-NODES = {"x": (0, 1), "w1": (0, 0), "b1": (0, -1), "w2": (2, 1), "y1": (2, 0), "b2": (2, -1), "y2": (4, 0)}
+NODES = {
+    "x": (0, 1),
+    "w1": (0, 0),
+    "b1": (0, -1),
+    "w2": (2, 1),
+    "y1": (2, 0),
+    "b2": (2, -1),
+    "y2": (4, 0),
+}
 EDGES = [("x", "y1"), ("w1", "y1"), ("b1", "y1"), ("w2", "y2"), ("y1", "y2"), ("b2", "y2")]
 
 
@@ -124,7 +160,9 @@ def plot(parameters, derivatives):
     values = parameters | dict(zip(("y1", "y2"), forward(**parameters), strict=True))
     gradients = {"y2": 1.0} | {name: derivatives[f"dy2_d{name}"] for name in NODES if name != "y2"}
     figure, ax = plotting.subplots(size=(10, 5.5))
-    drawings.graph(ax, NODES, values, gradients, {(a, b): derivatives[f"d{b}_d{a}"] for a, b in EDGES})
+    drawings.graph(
+        ax, NODES, values, gradients, {(a, b): derivatives[f"d{b}_d{a}"] for a, b in EDGES}
+    )
     return figure
 
 
@@ -148,17 +186,31 @@ def main(
     command.check(seed)
     parameters = {"x": x, "w1": w1, "b1": b1, "w2": w2, "b2": b2}
     command.check_between(-1000, 1000, **parameters)
-    others = dict(zip(parameters, np.random.default_rng(seed).uniform(1, 2, 5), strict=True))  # none of them is 0
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, others, (), seed, label="dy2_d{}")
+    others = dict(
+        zip(parameters, np.random.default_rng(seed).uniform(1, 2, 5), strict=True)
+    )  # none of them is 0
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, others, (), seed, label="dy2_d{}"
+    )
     parameters = {name: np.float64(value) for name, value in parameters.items()}
-    by_hand = {name: float(derivative) for name, derivative in derivatives_by_hand(**parameters).items()}
-    by_tape = {name: float(derivative) for name, derivative in derivatives_by_tape(**parameters).items()}
-    print(report.table(["", *by_hand], [["by hand", *by_hand.values()], ["by tape", *by_tape.values()]]))
+    by_hand = {
+        name: float(derivative) for name, derivative in derivatives_by_hand(**parameters).items()
+    }
+    by_tape = {
+        name: float(derivative) for name, derivative in derivatives_by_tape(**parameters).items()
+    }
+    print(
+        report.table(
+            ["", *by_hand], [["by hand", *by_hand.values()], ["by tape", *by_tape.values()]]
+        )
+    )
     if not np.allclose([*by_hand.values()], [*by_tape.values()], rtol=1e-9, atol=0):
         raise gradient_check.GradientError("a derivative by hand disagrees with the tape")
     print(report.table(["what was done", "came back", "instead"], ways_to_none()))
     figure = plotting.save(plot(parameters, by_hand), figures, "04_chain_rule", show)
-    comparison = [report.Row("dy2_dw1 = dy2_dy1 * dy1_dw1", by_tape["dy2_dw1"], by_hand["dy2_dw1"], PUBLISHED)]
+    comparison = [
+        report.Row("dy2_dw1 = dy2_dy1 * dy1_dw1", by_tape["dy2_dw1"], by_hand["dy2_dw1"], PUBLISHED)
+    ]
     report.print_comparison(comparison)
     return ChainRule(by_hand, by_tape, comparison, figure)
 

@@ -38,15 +38,21 @@ from matplotlib.colors import ListedColormap, LogNorm, PowerNorm
 STARTS = [(4.0, 0.0), (1.0, 0.0), (-4.0, 0.0), (-2.0, 2.0)]
 SIDE = np.linspace(-6, 6, 121, dtype=np.float32)
 ROOTS = np.sort(np.roots([1, 0, -22, 1, 114]).real)  # of x + (11 - x²)² - 7 = x⁴ - 22 x² + x + 114
-MINIMA = np.stack([ROOTS, 11 - ROOTS**2], axis=1)[[3, 2, 0, 1]]  # in the order in which the starts reach them
+MINIMA = np.stack([ROOTS, 11 - ROOTS**2], axis=1)[
+    [3, 2, 0, 1]
+]  # in the order in which the starts reach them
 NEAR = 0.01  # how near to a minimum counts as there
 
 
 class Himmelblau(NamedTuple):
-    paths: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1, 2): the start, and the point after each step
+    paths: dict[
+        tuple[float, float], np.ndarray
+    ]  # start -> (steps + 1, 2): the start, and the point after each step
     values: dict[tuple[float, float], np.ndarray]  # start -> (steps + 1,): f at those points
     minima: np.ndarray  # (4, 2)
-    basins: np.ndarray  # (121, 121): by y and x of the square, the index of the minimum reached, -1 for none
+    basins: (
+        np.ndarray
+    )  # (121, 121): by y and x of the square, the index of the minimum reached, -1 for none
     comparison: list[report.Row]  # the last row is the lesson's answer
     figure: Path
 
@@ -97,7 +103,9 @@ def descend(points, steps, learning_rate, kept):
 
 def reached(points):
     """Return for each point (n, 2) the index of the minimum that is near, or -1."""
-    distance = np.linalg.norm(points[:, np.newaxis] - MINIMA, axis=-1)  # (n, 1, 2) - (4, 2) -> (n, 4)
+    distance = np.linalg.norm(
+        points[:, np.newaxis] - MINIMA, axis=-1
+    )  # (n, 1, 2) - (4, 2) -> (n, 4)
     return np.where(distance.min(axis=1) < NEAR, distance.argmin(axis=1), -1)
 
 
@@ -106,7 +114,15 @@ def reached(points):
 # -------------
 def plot_surface(z, ax):
     shades = PowerNorm(0.3)  # most colours near the bottom, where the valleys are
-    ax.plot_surface(*np.meshgrid(SIDE, SIDE), z, cmap="viridis", norm=shades, linewidth=0, rcount=120, ccount=120)
+    ax.plot_surface(
+        *np.meshgrid(SIDE, SIDE),
+        z,
+        cmap="viridis",
+        norm=shades,
+        linewidth=0,
+        rcount=120,
+        ccount=120,
+    )
     ax.view_init(60, -30)
     ax.set(xlabel="x", ylabel="y", zlabel="f", title="f over the square")
     ax.locator_params(axis="z", nbins=3)
@@ -114,7 +130,9 @@ def plot_surface(z, ax):
 
 def plot_paths(z, paths, ax):
     levels = np.geomspace(z.max() * 1e-4, z.max(), 16)
-    ax.contour(SIDE, SIDE, np.maximum(z, levels[0]), levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7)
+    ax.contour(
+        SIDE, SIDE, np.maximum(z, levels[0]), levels, norm=LogNorm(), cmap="Greys_r", linewidths=0.7
+    )
     for ((x, y), path), colour in zip(paths.items(), plotting.COLOURS, strict=False):
         ax.plot(*path.T, ".-", color=colour, markersize=4, linewidth=1.5)
         ax.plot(*path[0], "o", color=colour, markeredgecolor="black", label=f"from ({x:g}, {y:g})")
@@ -122,13 +140,23 @@ def plot_paths(z, paths, ax):
     ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=SIDE[[0, -1]], ylim=SIDE[[0, -1]])
     ax.set_title("down across its level lines")
     ax.grid(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, frameon=False, handletextpad=0.1)
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, frameon=False, handletextpad=0.1
+    )
 
 
 def plot_basins(basins, ax):
     colours = ListedColormap(["#999999", *plotting.COLOURS[: len(MINIMA)]])  # grey: near none
     extent = (SIDE[0], SIDE[-1], SIDE[0], SIDE[-1])
-    ax.imshow(basins, origin="lower", extent=extent, cmap=colours, vmin=-1, vmax=len(MINIMA) - 1, alpha=0.75)
+    ax.imshow(
+        basins,
+        origin="lower",
+        extent=extent,
+        cmap=colours,
+        vmin=-1,
+        vmax=len(MINIMA) - 1,
+        alpha=0.75,
+    )
     ax.plot(*MINIMA.T, "*", color="black", markersize=11)
     ax.grid(False)
     ax.set(xlabel="x", ylabel="y", title="the minimum that each start reaches")
@@ -166,7 +194,9 @@ def main(
         command.check_between(-1000, 1000, start=start[0])
         command.check_between(-1000, 1000, start=start[1])
     some = np.random.default_rng(seed).uniform(-6, 6, size=(5, 2))
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, {"points": some}, (), seed)
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, {"points": some}, (), seed
+    )
 
     square = np.stack(np.meshgrid(SIDE, SIDE), axis=-1).reshape(-1, 2)
     points = np.concatenate([np.float32(starts), square])
@@ -180,15 +210,22 @@ def main(
     for value in values.values():
         report.require_finite(value[1:])  # after the start
     rows = [
-        [step, *(f"{value[step]:.3g}" for value in values.values())] for step in range(0, steps + 1, max(1, steps // 5))
+        [step, *(f"{value[step]:.3g}" for value in values.values())]
+        for step in range(0, steps + 1, max(1, steps // 5))
     ]
     print(report.table(["f at step", *(f"({x:g}, {y:g})" for x, y in starts)], rows))
     comparison = []
     for start, path in paths.items():
         nearest = MINIMA[np.linalg.norm(path[-1] - MINIMA, axis=1).argmin()]
         for axis, learned, exact in zip("xy", path[-1], nearest, strict=True):
-            comparison.append(report.Row(f"{axis} from ({start[0]:g}, {start[1]:g})", float(learned), float(exact)))
-    comparison.append(report.Row("f at the end, at most", max(float(value[-1]) for value in values.values()), 0.0))
+            comparison.append(
+                report.Row(
+                    f"{axis} from ({start[0]:g}, {start[1]:g})", float(learned), float(exact)
+                )
+            )
+    comparison.append(
+        report.Row("f at the end, at most", max(float(value[-1]) for value in values.values()), 0.0)
+    )
     report.print_comparison(comparison)
     return Himmelblau(paths, values, MINIMA, basins, comparison, figure)
 

@@ -43,12 +43,16 @@ LOG_P = {  # three ways to log p, the same in exact arithmetic
 
 
 class LossFunctions(NamedTuple):
-    outputs: np.ndarray  # (m,) the output o that all samples share; for the cross-entropy, logits (0, o)
+    outputs: (
+        np.ndarray
+    )  # (m,) the output o that all samples share; for the cross-entropy, logits (0, o)
     values: dict[str, np.ndarray]  # loss -> (m,) its value
     by_hand: dict[str, np.ndarray]  # loss -> (m,) its derivative by o
     by_tape: dict[str, np.ndarray]  # loss -> (m,) the same from the tape
     misses: np.ndarray  # (k,) s, for one sample of class 0 with the logits (0, s)
-    ways: dict[tuple[str, str], np.ndarray]  # (way to log p, format) -> (2, k) the cross-entropy and dL/ds
+    ways: dict[
+        tuple[str, str], np.ndarray
+    ]  # (way to log p, format) -> (2, k) the cross-entropy and dL/ds
     comparison: list[report.Row]  # the last row is the lesson's answer
     figure: Path
 
@@ -58,13 +62,17 @@ class LossFunctions(NamedTuple):
 # -------
 # Each loss has an output o of its own, so one gradient of their sum holds the gradients of all.
 def cross_entropy(z, t, way="from logits", clip=None):
-    return -tf.reduce_mean(tf.reduce_sum(t * LOG_P[way](z, clip), axis=-1), axis=-1)  # (..., n, c) -> (...)
+    return -tf.reduce_mean(
+        tf.reduce_sum(t * LOG_P[way](z, clip), axis=-1), axis=-1
+    )  # (..., n, c) -> (...)
 
 
 def losses(o, y, t, under):
     return {  # each (..., n) -> (...)
         "squared": tf.reduce_mean((o["squared"] - y) ** 2, axis=-1),
-        "asymmetric": tf.reduce_mean(tf.maximum(under * (y - o["asymmetric"]), o["asymmetric"] - y), axis=-1),
+        "asymmetric": tf.reduce_mean(
+            tf.maximum(under * (y - o["asymmetric"]), o["asymmetric"] - y), axis=-1
+        ),
         "cross-entropy": cross_entropy(o["cross-entropy"], t),
     }
 
@@ -85,7 +93,9 @@ def gradients_by_hand(o, y, t, under):
 
 
 def gradients_by_tape(o, y, t, under):
-    o = {name: tf.Variable(output) for name, output in o.items()}  # watched, and none the same object as another
+    o = {
+        name: tf.Variable(output) for name, output in o.items()
+    }  # watched, and none the same object as another
     with tf.GradientTape() as tape:
         L = loss(o, y, t, under)
     return tape.gradient(L, o)
@@ -97,17 +107,25 @@ def gradients_by_tape(o, y, t, under):
 def share(outputs, *batch):
     """Give all samples the same output: each loss, and its derivative by hand and by the tape, all (m,)."""
     o = outputs[:, np.newaxis]  # (m, 1)
-    shared = {"squared": o, "asymmetric": o, "cross-entropy": np.stack([0 * o, o], axis=-1)}  # z (m, 1, 2)
+    shared = {
+        "squared": o,
+        "asymmetric": o,
+        "cross-entropy": np.stack([0 * o, o], axis=-1),
+    }  # z (m, 1, 2)
     values = {name: L.numpy() for name, L in losses(shared, *batch).items()}
     gradients = gradients_by_hand(shared, *batch), gradients_by_tape(shared, *batch)
     for each in gradients:
         each["cross-entropy"] = each["cross-entropy"][..., 1]  # by the logit o
-    return values, *({name: np.sum(g, axis=1) for name, g in each.items()} for each in gradients)  # over the samples
+    return values, *(
+        {name: np.sum(g, axis=1) for name, g in each.items()} for each in gradients
+    )  # over the samples
 
 
 def miss(misses, way, dtype, clip):
     """Cross-entropy of one sample of class 0 with the logits (0, s), and its derivative by s: (2, k)."""
-    z = tf.Variable(np.stack([0 * misses, misses], axis=-1)[:, np.newaxis], dtype=dtype)  # (k, 1, 2)
+    z = tf.Variable(
+        np.stack([0 * misses, misses], axis=-1)[:, np.newaxis], dtype=dtype
+    )  # (k, 1, 2)
     with tf.GradientTape() as tape:
         L = cross_entropy(z, tf.constant([1, 0], dtype), way, clip)
     return np.stack([L, tape.gradient(L, z)[:, 0, 1]])
@@ -118,14 +136,33 @@ def miss(misses, way, dtype, clip):
 # -------------
 def plot_ways(misses, ways, ylabel, title, ax):
     """Draw curves by (way, format) that lie on one another, and a cross where one ends."""
-    looks = {"from logits": (plotting.COLOURS[5], 10), "naive": (plotting.COLOURS[1], 4), "clipped": ("black", 1.5)}
+    looks = {
+        "from logits": (plotting.COLOURS[5], 10),
+        "naive": (plotting.COLOURS[1], 4),
+        "clipped": ("black", 1.5),
+    }
     for (way, dtype), y in ways.items():
         colour, width = looks[way]
         dashes = "-" if dtype == "float32" else "--"
-        ax.plot(misses, y, dashes, color=colour, linewidth=width, solid_capstyle="butt", label=f"{way}, {dtype}")
+        ax.plot(
+            misses,
+            y,
+            dashes,
+            color=colour,
+            linewidth=width,
+            solid_capstyle="butt",
+            label=f"{way}, {dtype}",
+        )
         finite = np.flatnonzero(np.isfinite(y))
         if 0 < len(finite) < len(y):
-            ax.plot(misses[finite[-1]], y[finite[-1]], "X", color=colour, markeredgecolor="black", markersize=11)
+            ax.plot(
+                misses[finite[-1]],
+                y[finite[-1]],
+                "X",
+                color=colour,
+                markeredgecolor="black",
+                markersize=11,
+            )
     ax.set(xlabel="size s of the miss", ylabel=ylabel, title=title, xscale="log")
     ax.legend(handlelength=3)
 
@@ -133,8 +170,24 @@ def plot_ways(misses, ways, ylabel, title, ax):
 def plot(outputs, values, by_hand, best, misses, ways):
     figure, ((a, b), (c, d)) = plotting.subplots(2, 2, size=(11, 8))
     L, dL_ds = ({way: both[i] for way, both in ways.items()} for i in (0, 1))
-    plotting.curves(outputs, values, "shared output o", "loss", dots=best, title="each loss is lowest elsewhere", ax=a)
-    plotting.curves(outputs, by_hand, "shared output o", "dL/do", dots=best, title="there, its gradient is 0", ax=b)
+    plotting.curves(
+        outputs,
+        values,
+        "shared output o",
+        "loss",
+        dots=best,
+        title="each loss is lowest elsewhere",
+        ax=a,
+    )
+    plotting.curves(
+        outputs,
+        by_hand,
+        "shared output o",
+        "dL/do",
+        dots=best,
+        title="there, its gradient is 0",
+        ax=b,
+    )
     plot_ways(misses, L, "loss", "naive: infinite, clipped: stops growing", c)
     c.set_yscale("log")
     plot_ways(misses, dL_ds, "dL/ds", "naive: NaN, clipped: no gradient", d)
@@ -142,7 +195,11 @@ def plot(outputs, values, by_hand, best, misses, ways):
 
 
 def main(
-    under: float = 3.0, clip: float = 1e-12, seed: int = 0, figures: Path = plotting.FIGURES, show: bool = False
+    under: float = 3.0,
+    clip: float = 1e-12,
+    seed: int = 0,
+    figures: Path = plotting.FIGURES,
+    show: bool = False,
 ) -> LossFunctions:
     """Compare three losses by their gradients, and three ways to compute the cross-entropy.
 
@@ -157,19 +214,34 @@ def main(
     batch = y, np.eye(2)[(y > y.mean()).astype(int)], under  # class 1 is above the mean; t (n, 2)
     o, z = y + rng.choice([-0.5, 0.5], 25), rng.normal(size=(25, 2))  # not at the kink o = y
     some = {"squared": o, "asymmetric": o, "cross-entropy": z}
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, some, batch, seed, label="dL_do, {}")
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, some, batch, seed, label="dL_do, {}"
+    )
     outputs, misses = np.linspace(-2, y.max() + 0.5, 5001), np.geomspace(1, 1000, 20001)
     values, by_hand, by_tape = share(outputs, *batch)
-    ways = {(way, dtype): miss(misses, way, dtype, clip) for way in LOG_P for dtype in ("float64", "float32")}
+    ways = {
+        (way, dtype): miss(misses, way, dtype, clip)
+        for way in LOG_P
+        for dtype in ("float64", "float32")
+    }
     odds = np.sum(y > y.mean()) / np.sum(y <= y.mean())
     exact = y.mean(), np.quantile(y, under / (1 + under), method="inverted_cdf"), np.log(odds)
     best = {name: float(np.interp(0, derivative, outputs)) for name, derivative in by_hand.items()}
-    comparison = [report.Row(f"best output, {name}", best[name], e) for name, e in zip(best, exact, strict=True)]
+    comparison = [
+        report.Row(f"best output, {name}", best[name], e)
+        for name, e in zip(best, exact, strict=True)
+    ]
     for way, dtype in list(ways)[2:]:
         lost = misses[np.argmin(ways[way, dtype][1] > 0)]
-        least = max(np.finfo(dtype).tiny, clip if way == "clipped" else 0)  # a p = 1 / (1 + e^s) below is lost
-        comparison.append(report.Row(f"gradient lost at s, {way} {dtype}", lost, np.log(1 / least - 1)))
-    figure = plotting.save(plot(outputs, values, by_hand, best, misses, ways), figures, "06_loss_functions", show)
+        least = max(
+            np.finfo(dtype).tiny, clip if way == "clipped" else 0
+        )  # a p = 1 / (1 + e^s) below is lost
+        comparison.append(
+            report.Row(f"gradient lost at s, {way} {dtype}", lost, np.log(1 / least - 1))
+        )
+    figure = plotting.save(
+        plot(outputs, values, by_hand, best, misses, ways), figures, "06_loss_functions", show
+    )
     report.print_comparison(comparison)
     return LossFunctions(outputs, values, by_hand, by_tape, misses, ways, comparison, figure)
 

@@ -38,13 +38,23 @@ from matplotlib.ticker import LogLocator, NullFormatter
 # -------
 # The data come from ``datasets.volume_and_weight``. The document printed the loss over all rows after these updates.
 
-PUBLISHED = {1: 5.13118, 501: 0.429111, 1001: 0.409789, 1501: 0.399923, 2001: 0.394146, 2501: 0.390597, 3000: 0.388334}
+PUBLISHED = {
+    1: 5.13118,
+    501: 0.429111,
+    1001: 0.409789,
+    1501: 0.399923,
+    2001: 0.394146,
+    2501: 0.390597,
+    3000: 0.388334,
+}
 EVERY = 500  # updates by one call of the graph, so that Python hears of Ctrl-C in between
 
 
 class TwoLayerNetwork(NamedTuple):
     losses: dict[str, np.ndarray]  # optimizer -> (steps,) loss over all rows after each update
-    parameters: dict[str, dict[str, np.ndarray]]  # optimizer -> w1 (2, 3), or (3, 3) with a bias column, and w2 (3, 1)
+    parameters: dict[
+        str, dict[str, np.ndarray]
+    ]  # optimizer -> w1 (2, 3), or (3, 3) with a bias column, and w2 (3, 1)
     floor: float  # the loss of the best linear map
     comparison: list[report.Row]  # the last row is the lesson's answer
     figure: Path
@@ -53,7 +63,10 @@ class TwoLayerNetwork(NamedTuple):
 def initial_weights(seed, columns=2):
     tf.random.set_seed(87654321)  # TensorFlow 1's default; no other lesson draws by tf.random
     w1 = tf.random.normal([columns, 3], seed=seed).numpy()
-    return {"w1": w1, "w2": w1[:1].T}  # the document gave both draws one seed, and so w2 repeated w1
+    return {
+        "w1": w1,
+        "w2": w1[:1].T,
+    }  # the document gave both draws one seed, and so w2 repeated w1
 
 
 # %%
@@ -70,7 +83,9 @@ def loss(weights, x, y):
 # The test of this lesson trains with Keras's optimizers too: they end with the same weights.
 def gradients_by_hand(weights, x, y):
     h = x @ weights["w1"]  # (n, 3)
-    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
+    dL_dy_hat = (
+        2 * (h @ weights["w2"] - y) / y.shape[0]
+    )  # (n, 1), 2 of the square, 1/n for L is a mean
     dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
     return {
         "w1": tf.transpose(x) @ dL_dh,  # (2, n) (n, 3) -> (2, 3), xᵀ: the rows are summed
@@ -85,15 +100,23 @@ def gradients_by_tape(weights, x, y):
     return tape.gradient(L, weights)
 
 
-def update(optimizer, w, m, v, dL_dw, t, learning_rate, momentum, beta1=0.9, beta2=0.999, epsilon=1e-7):
+def update(
+    optimizer, w, m, v, dL_dw, t, learning_rate, momentum, beta1=0.9, beta2=0.999, epsilon=1e-7
+):
     if optimizer == "sgd":
         return w - learning_rate * dL_dw, m, v
     if optimizer == "momentum":
         m = momentum * m + dL_dw
         return w - learning_rate * m, m, v
     m, v = beta1 * m + (1 - beta1) * dL_dw, beta2 * v + (1 - beta2) * dL_dw**2
-    correction = tf.sqrt(1 - beta2**t) / (1 - beta1**t)  # the zeros that m and v began with make them too small
-    return w - learning_rate * correction * m / (tf.sqrt(v) + epsilon), m, v  # the paper corrects v before epsilon
+    correction = tf.sqrt(1 - beta2**t) / (
+        1 - beta1**t
+    )  # the zeros that m and v began with make them too small
+    return (
+        w - learning_rate * correction * m / (tf.sqrt(v) + epsilon),
+        m,
+        v,
+    )  # the paper corrects v before epsilon
 
 
 # %%
@@ -112,13 +135,17 @@ def run(optimizer, slots, x, y, first, last, learning_rate, momentum):
             name: update(optimizer, w, m, v, dL_d[name], t, learning_rate, momentum)
             for name, (w, m, v) in slots.items()
         }
-        losses = losses.write(step - first, loss({name: w for name, (w, _, _) in slots.items()}, x, y))
+        losses = losses.write(
+            step - first, loss({name: w for name, (w, _, _) in slots.items()}, x, y)
+        )
     return slots, losses.stack()
 
 
 def train(optimizer, weights, x, y, steps, learning_rate, momentum):
     """Return the weights after `steps` updates, and the loss over all rows after each one, (steps,)."""
-    slots = {name: (tf.constant(w), tf.zeros_like(w), tf.zeros_like(w)) for name, w in weights.items()}
+    slots = {
+        name: (tf.constant(w), tf.zeros_like(w), tf.zeros_like(w)) for name, w in weights.items()
+    }
     losses = []
     for first in range(1, steps + 1, EVERY):
         part = tf.constant(first), tf.constant(min(first + EVERY - 1, steps))
@@ -152,7 +179,9 @@ def plot_square(weights, data, ax):
 def plot(losses, floor, parameters, data):
     figure, (left, right) = plotting.subplots(1, 2, size=(11, 4.8))
     plot_losses(losses, floor, left)
-    product = parameters["momentum"]["w1"] @ parameters["momentum"]["w2"]  # the network is this one linear map
+    product = (
+        parameters["momentum"]["w1"] @ parameters["momentum"]["w2"]
+    )  # the network is this one linear map
     plot_square(product[:, 0], data, right)
     return figure
 
@@ -177,24 +206,42 @@ def main(
     command.check(seed, steps=steps, learning_rate=learning_rate)
     command.check_between(0, 1, momentum=momentum)
     data = datasets.volume_and_weight()
-    designs = [data.x, np.column_stack([data.x, np.ones_like(data.y)])]  # without and with a bias column
-    floors = [np.linalg.lstsq(np.float64(design), data.y, rcond=None)[1].item() / len(data.y) for design in designs]
+    designs = [
+        data.x,
+        np.column_stack([data.x, np.ones_like(data.y)]),
+    ]  # without and with a bias column
+    floors = [
+        np.linalg.lstsq(np.float64(design), data.y, rcond=None)[1].item() / len(data.y)
+        for design in designs
+    ]
     x, y = designs[bias].reshape(-1, 8, 2 + bias), data.y.reshape(-1, 8, 1)
     start = initial_weights(seed, 2 + bias)
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed)
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), seed
+    )
     if explain:
-        explanation.show(loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), learning_rate)
+        explanation.show(
+            loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]), learning_rate
+        )
     print("w1 starts at", *start["w1"].ravel(), end="; w2 at its first row\n")
     losses, parameters = {}, {}
     for name in ("sgd", "momentum", "adam"):
         parameters[name], losses[name] = train(name, start, x, y, steps, learning_rate, momentum)
         print(f"{name:9} ends at {losses[name][-1]:.6f}")
-    figure = plotting.save(plot(losses, floors[bias], parameters, data), figures, "07_two_layer_network", show)
+    figure = plotting.save(
+        plot(losses, floors[bias], parameters, data), figures, "07_two_layer_network", show
+    )
     report.require_finite(sum(losses.values()))
     print(f"least-squares floor: {floors[0]:.6g}, with a bias column {floors[1]:.6g}")
     descent = losses["sgd"].tolist()
-    comparison = [report.Row(f"sgd, update {n:,}", descent[n - 1], None, PUBLISHED[n]) for n in PUBLISHED if n < steps]
-    comparison.append(report.Row(f"sgd, update {steps:,}", descent[-1], floors[bias], PUBLISHED.get(steps)))
+    comparison = [
+        report.Row(f"sgd, update {n:,}", descent[n - 1], None, PUBLISHED[n])
+        for n in PUBLISHED
+        if n < steps
+    ]
+    comparison.append(
+        report.Row(f"sgd, update {steps:,}", descent[-1], floors[bias], PUBLISHED.get(steps))
+    )
     report.print_comparison(comparison)
     return TwoLayerNetwork(losses, parameters, floors[bias], comparison, figure)
 

@@ -35,7 +35,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 # %%
 # Prepare
 # -------
-EVERY, PUBLISHED = 100, 0.92  # steps between two looks at the validation images; "about 92 %" of the test images
+EVERY, PUBLISHED = (
+    100,
+    0.92,
+)  # steps between two looks at the validation images; "about 92 %" of the test images
 
 
 class Classifier(NamedTuple):
@@ -95,7 +98,8 @@ def train(parameters, x, y, batches, learning_rate):
     W, b = parameters["W"], parameters["b"]
     losses = tf.TensorArray(tf.float32, len(batches))
     for step in tf.range(len(batches)):
-        x_batch, y_batch = tf.gather(x, batches[step]), tf.gather(y, batches[step])
+        x_batch = tf.cast(tf.gather(x, batches[step]), tf.float32) / 255
+        y_batch = tf.gather(y, batches[step])
         losses = losses.write(step, loss({"W": W, "b": b}, x_batch, y_batch))
         dL = gradients_by_hand({"W": W, "b": b}, x_batch, y_batch)
         W -= learning_rate * dL["W"]
@@ -136,10 +140,14 @@ def plot_confusion(confusion, ax):
 
 def plot(losses, validation_accuracy, W, confusion):
     figure, axes = plotting.subplots(2, 2, size=(12, 8), width_ratios=[1, 1.1])
-    plotting.curves(None, {"": losses}, "step", "loss of the batch", log=True, ax=axes[0, 0], linewidth=0.7)
+    plotting.curves(
+        None, {"": losses}, "step", "loss of the batch", log=True, ax=axes[0, 0], linewidth=0.7
+    )
     axes[0, 0].set_title("training")
     looks = np.arange(1, len(validation_accuracy) + 1) * EVERY
-    plotting.curves(looks, {"": validation_accuracy}, "step", "validation accuracy", ax=axes[1, 0], marker="o")
+    plotting.curves(
+        looks, {"": validation_accuracy}, "step", "validation accuracy", ax=axes[1, 0], marker="o"
+    )
     axes[1, 0].set_title("watching: images that were not trained on")
     plot_weights(W, axes[0, 1])
     axes[0, 1].set_title("what each digit's weights look for (purple) and against (orange)")
@@ -170,7 +178,7 @@ def main(
     rows, pixels = images.train.x.shape
     rng = np.random.default_rng(seed)
     point = {"W": rng.standard_normal((pixels, 10)), "b": rng.standard_normal(10)}
-    batch = images.train.x[:32], images.train.y[:32]
+    batch = images.train.x[:32] / 255, images.train.y[:32]
     gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     x, y = tf.constant(images.train.x), tf.constant(images.train.y)
     parameters = {"W": tf.zeros([pixels, 10]), "b": tf.zeros([10])}
@@ -181,23 +189,39 @@ def main(
         some = batches[len(losses) : len(losses) + EVERY]
         parameters, of_some = train(parameters, x, y, some, tf.constant(learning_rate))
         losses = np.append(losses, of_some)
-        seen = np.argmax(logits(parameters, images.validation.x), axis=1)
+        seen = np.argmax(logits(parameters, tf.cast(images.validation.x, tf.float32) / 255), axis=1)
         watched.append(accuracy_score(images.validation.y, seen))
 
-    predicted = np.argmax(logits(parameters, images.test.x), axis=1)
+    predicted = np.argmax(logits(parameters, tf.cast(images.test.x, tf.float32) / 255), axis=1)
     test_accuracy = float(accuracy_score(images.test.y, predicted))
-    _, recall, f1, _ = precision_recall_fscore_support(images.test.y, predicted, labels=range(10), zero_division=0)
+    _, recall, f1, _ = precision_recall_fscore_support(
+        images.test.y, predicted, labels=range(10), zero_division=0
+    )
     confusion = confusion_matrix(images.test.y, predicted, labels=range(10))
     parameters = {name: value.numpy() for name, value in parameters.items()}
     drawing = plot(losses[: report.finite_steps(losses)], watched, parameters["W"], confusion)
     figure = plotting.save(drawing, figures, images.figure("08_mnist_softmax"), show)
     report.require_finite(losses)
-    print(report.table(["digit", "recall", "F1"], [[d, f"{recall[d]:.3f}", f"{f1[d]:.3f}"] for d in range(10)]))
+    print(
+        report.table(
+            ["digit", "recall", "F1"], [[d, f"{recall[d]:.3f}", f"{f1[d]:.3f}"] for d in range(10)]
+        )
+    )
     published = PUBLISHED if images.name == "MNIST" else None
     test = report.Row("test accuracy", test_accuracy, None, published)
     comparison = [report.Row("validation accuracy", float(watched[-1])), test]
     report.print_comparison(comparison)
-    return Classifier(losses, np.array(watched), test_accuracy, recall, f1, confusion, parameters, comparison, figure)
+    return Classifier(
+        losses,
+        np.array(watched),
+        test_accuracy,
+        recall,
+        f1,
+        confusion,
+        parameters,
+        comparison,
+        figure,
+    )
 
 
 # %%

@@ -35,7 +35,10 @@ import tensorflow as tf
 # -------
 # Zeros are a good start here: the loss is convex, so every start leads to the same minimum.
 
-EPOCHS, JUDGED = 10, 3000  # epochs over MNIST (as many updates on digits); test images the document judged by
+EPOCHS, JUDGED = (
+    10,
+    3000,
+)  # epochs over MNIST (as many updates on digits); test images the document judged by
 
 
 # %%
@@ -51,7 +54,10 @@ def loss(parameters, x, y):
 # The gradient
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the tape derives the gradient, and an optimizer takes the step.
-STEM, TITLE = "09_mnist_softmax_optimizer", "The cost an epoch, with the step from keras.optimizers.SGD"
+STEM, TITLE = (
+    "09_mnist_softmax_optimizer",
+    "The cost an epoch, with the step from keras.optimizers.SGD",
+)
 PUBLISHED = [1.184285608, 0.665428013, 0.552858426, 0.498728328, 0.465593693]
 PUBLISHED += [0.442609185, 0.425552949, 0.412188290, 0.401390140, 0.392354651]
 PUBLISHED_ACCURACY = 0.873333
@@ -68,7 +74,9 @@ def gradients_by_tape(parameters, x, y):
 def make_step(parameters, learning_rate):
     variables = list(parameters.values())
     optimizer = tf.keras.optimizers.SGD(learning_rate)
-    optimizer.build(variables)  # now, for a tf.function may not create variables when it is called again
+    optimizer.build(
+        variables
+    )  # now, for a tf.function may not create variables when it is called again
 
     def step(x, y):  # one update of the parameters; returns the loss before it
         with tf.GradientTape() as tape:
@@ -86,13 +94,16 @@ def make_step(parameters, learning_rate):
 def train(step, images, epochs, batch_size, seed):
     """Call ``step(x, y)`` for each batch of each epoch; return the mean loss an epoch, up to one that is not finite."""
     rng = np.random.default_rng(seed)
-    x, y = tf.identity(images.x), tf.constant(images.y)  # tf.constant(x) would hold its megabytes twice
+    x, y = (
+        tf.constant(images.x),
+        tf.constant(images.y),
+    )  # the images stay bytes until a batch is picked
 
     @tf.function(jit_compile=True)  # XLA makes one program of an epoch
     def run_epoch(batches):  # indices (batches, batch_size)
         total = 0.0
         for batch in batches:
-            total += step(tf.gather(x, batch), tf.gather(y, batch))
+            total += step(tf.cast(tf.gather(x, batch), tf.float32) / 255, tf.gather(y, batch))
         return total / tf.cast(len(batches), tf.float32)
 
     costs = []
@@ -129,7 +140,10 @@ def main(
     images = datasets.images(data, mnist_dir, batch_size)
     pixels = images.train.x.shape[1]
     normal = np.random.default_rng(seed).standard_normal
-    point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
+    point, batch = (
+        {"W": normal((pixels, 10)), "b": normal(10)},
+        (images.train.x[:32] / 255, images.train.y[:32]),
+    )
     gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
     if explain:
@@ -140,13 +154,17 @@ def main(
     figure = plotting.save(plot({"here": costs}, published), figures, images.figure(STEM), show)
     report.require_finite(costs, "epoch")
     parameters = {name: variable.numpy() for name, variable in parameters.items()}
-    right = (images.test.x @ parameters["W"] + parameters["b"]).argmax(axis=1) == images.test.y
+    right = ((np.float32(images.test.x) / 255) @ parameters["W"] + parameters["b"]).argmax(
+        axis=1
+    ) == images.test.y
     first = right[:JUDGED]
     judged = f"accuracy, first {len(first):,} test images"
     row = report.Row(judged, float(first.mean()), None, PUBLISHED_ACCURACY if published else None)
     comparison = [*report.cost_rows(costs, published), row]
     report.print_comparison(comparison)
-    return report.SoftmaxResult(costs, row.learned, float(right.mean()), parameters, comparison, figure)
+    return report.SoftmaxResult(
+        costs, row.learned, float(right.mean()), parameters, comparison, figure
+    )
 
 
 # %%

@@ -35,7 +35,10 @@ import tensorflow as tf
 # -------
 # Zeros are a good start here: the loss is convex, so every start leads to the same minimum.
 
-EPOCHS, JUDGED = 10, 3000  # epochs over MNIST (as many updates on digits); test images the document judged by
+EPOCHS, JUDGED = (
+    10,
+    3000,
+)  # epochs over MNIST (as many updates on digits); test images the document judged by
 
 
 # %%
@@ -84,13 +87,16 @@ def make_step(parameters, learning_rate):
 def train(step, images, epochs, batch_size, seed):
     """Call ``step(x, y)`` for each batch of each epoch; return the mean loss an epoch, up to one that is not finite."""
     rng = np.random.default_rng(seed)
-    x, y = tf.identity(images.x), tf.constant(images.y)  # tf.constant(x) would hold its megabytes twice
+    x, y = (
+        tf.constant(images.x),
+        tf.constant(images.y),
+    )  # the images stay bytes until a batch is picked
 
     @tf.function(jit_compile=True)  # XLA makes one program of an epoch
     def run_epoch(batches):  # indices (batches, batch_size)
         total = 0.0
         for batch in batches:
-            total += step(tf.gather(x, batch), tf.gather(y, batch))
+            total += step(tf.cast(tf.gather(x, batch), tf.float32) / 255, tf.gather(y, batch))
         return total / tf.cast(len(batches), tf.float32)
 
     costs = []
@@ -127,7 +133,10 @@ def main(
     images = datasets.images(data, mnist_dir, batch_size)
     pixels = images.train.x.shape[1]
     normal = np.random.default_rng(seed).standard_normal
-    point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
+    point, batch = (
+        {"W": normal((pixels, 10)), "b": normal(10)},
+        (images.train.x[:32] / 255, images.train.y[:32]),
+    )
     gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
     if explain:
@@ -138,13 +147,17 @@ def main(
     figure = plotting.save(plot({"here": costs}, published), figures, images.figure(STEM), show)
     report.require_finite(costs, "epoch")
     parameters = {name: variable.numpy() for name, variable in parameters.items()}
-    right = (images.test.x @ parameters["W"] + parameters["b"]).argmax(axis=1) == images.test.y
+    right = ((np.float32(images.test.x) / 255) @ parameters["W"] + parameters["b"]).argmax(
+        axis=1
+    ) == images.test.y
     first = right[:JUDGED]
     judged = f"accuracy, first {len(first):,} test images"
     row = report.Row(judged, float(first.mean()), None, PUBLISHED_ACCURACY if published else None)
     comparison = [*report.cost_rows(costs, published), row]
     report.print_comparison(comparison)
-    return report.SoftmaxResult(costs, row.learned, float(right.mean()), parameters, comparison, figure)
+    return report.SoftmaxResult(
+        costs, row.learned, float(right.mean()), parameters, comparison, figure
+    )
 
 
 # %%

@@ -36,7 +36,10 @@ import tensorflow as tf
 # -------
 # Zeros are a good start here: the loss is convex, so every start leads to the same minimum.
 
-EPOCHS, JUDGED = 10, 3000  # epochs over MNIST (as many updates on digits); test images the document judged by
+EPOCHS, JUDGED = (
+    10,
+    3000,
+)  # epochs over MNIST (as many updates on digits); test images the document judged by
 
 
 # %%
@@ -52,7 +55,10 @@ def loss(parameters, x, y):
 # The gradient
 # ------------
 # All that differs between lessons 09, 10 and 11. Here the gradient is derived on paper, and the tape only checks it.
-STEM, TITLE = "11_mnist_softmax_hand_derived", "The cost an epoch by hand: the document took longer steps"
+STEM, TITLE = (
+    "11_mnist_softmax_hand_derived",
+    "The cost an epoch by hand: the document took longer steps",
+)
 PUBLISHED = [0.432943137, 0.330031527, 0.313661941, 0.306443773, 0.300219418]
 PUBLISHED += [0.298976618, 0.293222957, 0.291407861, 0.288372261, 0.286749691]
 PUBLISHED_ACCURACY = 0.898
@@ -60,10 +66,15 @@ PUBLISHED_ACCURACY = 0.898
 
 def gradients_by_hand(parameters, x, y):
     p = tf.nn.softmax(x @ parameters["W"] + parameters["b"])  # (n, 10), each row sums to 1
-    dL_dz = (p - tf.one_hot(y, 10, dtype=p.dtype)) / tf.cast(len(x), p.dtype)  # (n, 10), /n for L is a mean over n
+    dL_dz = (p - tf.one_hot(y, 10, dtype=p.dtype)) / tf.cast(
+        len(x), p.dtype
+    )  # (n, 10), /n for L is a mean over n
     return {
-        "W": tf.transpose(x) @ dL_dz,  # (784, n) @ (n, 10) -> (784, 10): with xᵀ in front the n rows are summed
-        "b": tf.reduce_sum(dL_dz, axis=0),  # (n, 10) -> (10,): b was added to each row, so the rows are summed
+        "W": tf.transpose(x)
+        @ dL_dz,  # (784, n) @ (n, 10) -> (784, 10): with xᵀ in front the n rows are summed
+        "b": tf.reduce_sum(
+            dL_dz, axis=0
+        ),  # (n, 10) -> (10,): b was added to each row, so the rows are summed
     }
 
 
@@ -76,7 +87,9 @@ def gradients_by_tape(parameters, x, y):
 
 def gradients_of_document(parameters, x, y):
     """A sum over the batch where L has a mean, and for b its mean over the pixels: right shapes, wrong numbers."""
-    dL_dW = tf.transpose(x) @ (tf.nn.softmax(x @ parameters["W"] + parameters["b"]) - tf.one_hot(y, 10, dtype=x.dtype))
+    dL_dW = tf.transpose(x) @ (
+        tf.nn.softmax(x @ parameters["W"] + parameters["b"]) - tf.one_hot(y, 10, dtype=x.dtype)
+    )
     return {"W": dL_dW, "b": tf.reduce_mean(dL_dW, axis=0)}
 
 
@@ -101,13 +114,16 @@ def make_step(parameters, learning_rate, document_formula=False):
 def train(step, images, epochs, batch_size, seed):
     """Call ``step(x, y)`` for each batch of each epoch; return the mean loss an epoch, up to one that is not finite."""
     rng = np.random.default_rng(seed)
-    x, y = tf.identity(images.x), tf.constant(images.y)  # tf.constant(x) would hold its megabytes twice
+    x, y = (
+        tf.constant(images.x),
+        tf.constant(images.y),
+    )  # the images stay bytes until a batch is picked
 
     @tf.function(jit_compile=True)  # XLA makes one program of an epoch
     def run_epoch(batches):  # indices (batches, batch_size)
         total = 0.0
         for batch in batches:
-            total += step(tf.gather(x, batch), tf.gather(y, batch))
+            total += step(tf.cast(tf.gather(x, batch), tf.float32) / 255, tf.gather(y, batch))
         return total / tf.cast(len(batches), tf.float32)
 
     costs = []
@@ -146,32 +162,49 @@ def main(
     images = datasets.images(data, mnist_dir, batch_size)
     pixels = images.train.x.shape[1]
     normal = np.random.default_rng(seed).standard_normal
-    point, batch = {"W": normal((pixels, 10)), "b": normal(10)}, (images.train.x[:32], images.train.y[:32])
+    point, batch = (
+        {"W": normal((pixels, 10)), "b": normal(10)},
+        (images.train.x[:32] / 255, images.train.y[:32]),
+    )
     gradients = gradients_of_document if document_formula else gradients_by_hand
     agree = not document_formula
-    gradient_check.check_gradients(loss, gradients, gradients_by_tape, point, batch, seed, must_agree=agree)
+    gradient_check.check_gradients(
+        loss, gradients, gradients_by_tape, point, batch, seed, must_agree=agree
+    )
     parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
     if explain:
         explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
     epochs = epochs or images.passes(EPOCHS)
-    costs = train(make_step(parameters, learning_rate, document_formula), images.train, epochs, batch_size, seed)
+    costs = train(
+        make_step(parameters, learning_rate, document_formula),
+        images.train,
+        epochs,
+        batch_size,
+        seed,
+    )
     curves, expected = {"here": costs}, {}
     if document_formula:
         same = {name: tf.Variable(tf.zeros_like(variable)) for name, variable in parameters.items()}
-        longer = train(make_step(same, learning_rate * batch_size), images.train, epochs, batch_size, seed)
+        longer = train(
+            make_step(same, learning_rate * batch_size), images.train, epochs, batch_size, seed
+        )
         curves = {"the document's formula": costs, f"the right one, step x {batch_size}": longer}
         expected = dict(enumerate(longer, start=1))
     published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
     figure = plotting.save(plot(curves, published), figures, images.figure(STEM), show)
     report.require_finite(costs, "epoch")
     parameters = {name: variable.numpy() for name, variable in parameters.items()}
-    right = (images.test.x @ parameters["W"] + parameters["b"]).argmax(axis=1) == images.test.y
+    right = ((np.float32(images.test.x) / 255) @ parameters["W"] + parameters["b"]).argmax(
+        axis=1
+    ) == images.test.y
     first = right[:JUDGED]
     judged = f"accuracy, first {len(first):,} test images"
     row = report.Row(judged, float(first.mean()), None, PUBLISHED_ACCURACY if published else None)
     comparison = [*report.cost_rows(costs, published, expected), row]
     report.print_comparison(comparison)
-    return report.SoftmaxResult(costs, row.learned, float(right.mean()), parameters, comparison, figure)
+    return report.SoftmaxResult(
+        costs, row.learned, float(right.mean()), parameters, comparison, figure
+    )
 
 
 # %%

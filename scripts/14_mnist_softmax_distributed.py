@@ -48,8 +48,12 @@ class Distributed(NamedTuple):
     # Of two runs: "split" over the workers, and "whole" on one worker, which the first worker alone makes.
     losses: dict[str, np.ndarray]  # run -> (steps,) loss of the batch before each update
     parameters: dict[str, dict[str, np.ndarray]]  # run -> W (pixels, 10), b (10,)
-    milliseconds: dict[str, np.ndarray]  # run -> (sizes,) of a step; "exchange" -> (2,) of P, 100 P numbers
-    comparison: list[report.Row]  # the last row is the lesson's answer; only the first worker has any
+    milliseconds: dict[
+        str, np.ndarray
+    ]  # run -> (sizes,) of a step; "exchange" -> (2,) of P, 100 P numbers
+    comparison: list[
+        report.Row
+    ]  # the last row is the lesson's answer; only the first worker has any
     figure: Path | None  # likewise
 
 
@@ -112,7 +116,9 @@ def make(place, images, learning_rate, mistake=None):
         }
 
     def of(part):
-        return loss_and_gradients(parameters, tf.gather(x, part), tf.gather(y, part))
+        return loss_and_gradients(
+            parameters, tf.cast(tf.gather(x, part), tf.float32) / 255, tf.gather(y, part)
+        )
 
     def step(batch):
         own = batch[share(tf.shape(batch)[0], place, mistake)]
@@ -125,7 +131,9 @@ def make(place, images, learning_rate, mistake=None):
         _, own = of(batch[share(tf.shape(batch)[0], place, mistake)])
         _, whole = of(batch)
         all_gather = tf.distribute.get_replica_context().all_gather
-        each = all_gather(own["W"][tf.newaxis], axis=0)  # (workers, pixels, 10) dL_dW of every worker
+        each = all_gather(
+            own["W"][tf.newaxis], axis=0
+        )  # (workers, pixels, 10) dL_dW of every worker
         return each, exchange(own, mistake), whole
 
     one_graph_for_all_sizes = [tf.TensorSpec([None, None], tf.int64)]
@@ -186,7 +194,9 @@ def time_exchanges(place, P):
         def once(_):
             return place.strategy.run(mean, args=(value,))[0]
 
-        return tf.map_fn(once, tf.range(TIMED), fn_output_signature=value.dtype, parallel_iterations=1)
+        return tf.map_fn(
+            once, tf.range(TIMED), fn_output_signature=value.dtype, parallel_iterations=1
+        )
 
     one_graph = tf.function(exchanges, input_signature=[tf.TensorSpec([None])], autograph=False)
     return milliseconds(one_graph, [tf.ones([P]), tf.ones([100 * P])])
@@ -221,7 +231,9 @@ def largest_difference(one, other):
 
 def plot_losses(losses, workers, ax):
     at = np.arange(1, len(losses["whole"]) + 1)
-    ax.plot(at, losses["whole"], color=plotting.COLOURS[5], linewidth=6, label="one worker, whole batch")
+    ax.plot(
+        at, losses["whole"], color=plotting.COLOURS[5], linewidth=6, label="one worker, whole batch"
+    )
     split = f"{workers} workers, a slice each" if workers > 1 else "the same, as the only worker"
     ax.plot(at, losses["split"], color="black", linewidth=0.8, label=split)
     off = np.abs(losses["whole"] - losses["split"]).max()
@@ -235,15 +247,31 @@ def plot_times(sizes, ms, workers, P, step, pays, ax):
     n = np.geomspace(min(sizes) / 1.5, 1.5 * max([*sizes, pays(P) if workers > 1 else 1]), 60)
     split = f"{workers} workers" if workers > 1 else "the worker"
     ax.plot(sizes, ms["whole"], "o", color=plotting.COLOURS[0], label="one worker, measured")
-    ax.plot(sizes, ms["split"], "s", color=plotting.COLOURS[1], label=f"{split} on this machine, measured")
+    ax.plot(
+        sizes,
+        ms["split"],
+        "s",
+        color=plotting.COLOURS[1],
+        label=f"{split} on this machine, measured",
+    )
     ax.plot(n, step(n), color=plotting.COLOURS[0], linewidth=1, label="one worker, model")
     if workers > 1:
         label = f"{workers} machines, model"
         ax.plot(n, step(n, workers), "--", color=plotting.COLOURS[1], linewidth=1, label=label)
-        ax.axvline(pays(P), color="black", linestyle=":", label=f"they cross at {pays(P):,.0f} images")
+        ax.axvline(
+            pays(P), color="black", linestyle=":", label=f"they cross at {pays(P):,.0f} images"
+        )
     slower = np.mean(ms["split"] > ms["whole"])
-    said = "slower here" if slower == 1 else "faster here" if slower == 0 else "slower here with small batches"
-    ax.set_title(f"One machine: {workers} workers are {said}" if workers > 1 else "The time of a step")
+    said = (
+        "slower here"
+        if slower == 1
+        else "faster here"
+        if slower == 0
+        else "slower here with small batches"
+    )
+    ax.set_title(
+        f"One machine: {workers} workers are {said}" if workers > 1 else "The time of a step"
+    )
     ax.set(xlabel="images in a batch", ylabel="milliseconds per step", xscale="log", yscale="log")
     ax.set_ylim(min(ms["whole"]) / 8)  # room for the legend
     ax.legend(loc="lower right")
@@ -257,10 +285,23 @@ def plot_pays(n, workers, P, pays, ax):
     ax.plot(p, pays(p), color=plotting.COLOURS[2])
     ax.plot(P, n, "o", color="black")
     ax.annotate("   this lesson", (P, n), va="center")
-    ax.text(0.95, 0.93, f"{workers} machines are faster", ha="right", va="top", size="large", transform=ax.transAxes)
+    ax.text(
+        0.95,
+        0.93,
+        f"{workers} machines are faster",
+        ha="right",
+        va="top",
+        size="large",
+        transform=ax.transAxes,
+    )
     ax.text(0.05, 0.05, "one machine is faster", size="large", transform=ax.transAxes)
-    ax.set(xlabel="parameters of the network", ylabel="images in a batch", xscale="log", yscale="log")
-    ax.set(ylim=(min(n, pays(p[-1])) / 4, top), title="Model: the larger the network, the smaller the batch that pays")
+    ax.set(
+        xlabel="parameters of the network", ylabel="images in a batch", xscale="log", yscale="log"
+    )
+    ax.set(
+        ylim=(min(n, pays(p[-1])) / 4, top),
+        title="Model: the larger the network, the smaller the batch that pays",
+    )
 
 
 def print_speed(n, sizes, ms, P, workers, pays):
@@ -268,15 +309,20 @@ def print_speed(n, sizes, ms, P, workers, pays):
     if workers == 1:
         print(f"steps of {n} images per second: {whole}")
     else:
-        print(f"steps of {n} images per second: {split} by {workers} workers on this machine, {whole} by one")
+        print(
+            f"steps of {n} images per second: {split} by {workers} workers on this machine, {whole} by one"
+        )
         larger = f"with {100 * P:,} parameters from {pays(100 * P):,.0f}"
-        print(f"model: {workers} machines are faster than one from {pays(P):,.0f} images per step on, {larger}")
+        print(
+            f"model: {workers} machines are faster than one from {pays(P):,.0f} images per step on, {larger}"
+        )
 
 
 def compare(difference, learned, test):
     """Return the rows about a run ``"split"`` over workers beside the ``"whole"`` one of one worker."""
     off = largest_difference(learned["split"], learned["whole"])
-    right = {run: (test.x @ p["W"] + p["b"]).argmax(axis=1) == test.y for run, p in learned.items()}
+    x = np.float32(test.x) / 255
+    right = {run: (x @ p["W"] + p["b"]).argmax(axis=1) == test.y for run, p in learned.items()}
     accuracy = float(right["split"].mean()), float(right["whole"].mean())
     return [
         report.Row("gradient: all-reduced, less the whole batch's", difference, 0.0),
@@ -308,14 +354,24 @@ def main(
         checkpoint: folder to save the training in as it goes, and to resume it from
         start_timeout: seconds that the workers have to find one another
     """
-    command.check(seed, steps=steps, batch_size=batch_size, learning_rate=learning_rate, start_timeout=start_timeout)
+    command.check(
+        seed,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        start_timeout=start_timeout,
+    )
     arguments = locals()
     workers = team.to_start(workers)
     if batch_size % workers:
         reason = "the mean of the slices' means equals the mean of the batch only if all slices have the same size"
-        raise UsageError(f"--batch-size must be a multiple of the {workers} workers, not {batch_size}: {reason}")
+        raise UsageError(
+            f"--batch-size must be a multiple of the {workers} workers, not {batch_size}: {reason}"
+        )
     if mistake and not 1 < workers <= batch_size // 2:
-        raise UsageError("--mistake takes --workers 2 or more, and a --batch-size of at least two images for each")
+        raise UsageError(
+            "--mistake takes --workers 2 or more, and a --batch-size of at least two images for each"
+        )
     if mistake and checkpoint:
         raise UsageError("--checkpoint and --mistake do not go together")
     if workers > 1 and not os.environ.get("TF_CONFIG"):
@@ -325,18 +381,26 @@ def main(
         (x, y), losses, learned, ms = images.train, {}, {}, {}
         parameters, run, gradients = make(place, images.train, learning_rate, mistake)
         each, mean, whole = gradients(next(batches(len(y), batch_size, seed)))
-        shares = [share(batch_size, place._replace(rank=rank), mistake) for rank in range(place.workers)]
+        shares = [
+            share(batch_size, place._replace(rank=rank), mistake) for rank in range(place.workers)
+        ]
         own, difference = shares[place.rank], largest_difference(mean, whole)
         print(
             f"worker {place.rank}: images {own.start} to {own.stop - 1} of a batch; "
             f"all-reduced gradient less the whole batch's: {difference:.1e}"
         )
-        settings = {"workers": place.workers, "batch_size": batch_size, "learning_rate": learning_rate}
+        settings = {
+            "workers": place.workers,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+        }
         settings |= {"seed": seed, "data": images.name}
         kept = kept_training.restore(checkpoint, settings) if checkpoint else {}
         done = kept.get("losses", ())
         if len(done) > steps:
-            raise UsageError(f"--checkpoint {checkpoint} holds {len(done)} steps, more than --steps {steps}")
+            raise UsageError(
+                f"--checkpoint {checkpoint} holds {len(done)} steps, more than --steps {steps}"
+            )
         for name, parameter in parameters.items():
             parameter.assign(kept.get(name, parameter))
 
@@ -352,11 +416,13 @@ def main(
         if place.rank:
             return team.hand_over(Distributed(losses, learned, ms, [], None))
         parameters, run, _ = make(team.alone(), images.train, learning_rate)
-        losses["whole"], learned["whole"] = train(run, parameters, batches(len(y), batch_size, seed), steps)
+        losses["whole"], learned["whole"] = train(
+            run, parameters, batches(len(y), batch_size, seed), steps
+        )
         ms["whole"] = time_steps(run, len(y), sizes)
         step, pays = model(sizes, ms, P, place.workers)
         print_speed(batch_size, sizes, ms, P, place.workers, pays)
-        first = x[next(batches(len(y), batch_size, seed))]
+        first = x[next(batches(len(y), batch_size, seed))] / 255
         drawn, axes = plotting.mosaic("A;B", (11, 8), height_ratios=[1.3, 1])
         digit = 0
         gradients = (np.asarray(g)[..., digit] for g in (each, mean["W"], whole["W"]))

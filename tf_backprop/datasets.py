@@ -23,7 +23,7 @@ class Labelled(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Images as rows (n, side²) of float32 in [0, 1], with integer labels (n,) from 0 to 9, in three parts."""
+    """Images as rows (n, side²) of bytes, 0 to 255, with integer labels (n,) from 0 to 9, in three parts."""
 
     name: str  # "MNIST" or "digits"
     train: Labelled
@@ -94,8 +94,9 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
     """Return MNIST, or the 8×8 digits that come with scikit-learn, and print in one line which and from where.
 
     MNIST is 55,000 / 5,000 / 10,000 images of 28×28, the first 5,000 of the training file being the validation part;
-    the digits are 1,100 / 197 / 500. MNIST is looked for in `mnist_dir` or the environment's ``MNIST_DIR`` (four IDX
-    files, gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network.
+    the digits are 1,100 / 197 / 500. Pixels stay bytes until a batch is used: ``tf.cast(x, tf.float32) / 255`` makes
+    numbers from 0 to 1 of them. MNIST is looked for in `mnist_dir` or the environment's ``MNIST_DIR`` (four IDX files,
+    gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def _digits(because: str = "") -> Images:
     from sklearn.datasets import load_digits
 
     raw = load_digits()
-    x, y = (raw.data / 16).astype(np.float32), raw.target.astype(np.int32)
+    x, y = np.round(raw.data * 255 / 16).astype(np.uint8), raw.target.astype(np.int32)
     # 1,100 to train: 11 batches of 100, so that a whole number of passes gives as many updates as MNIST's ten.
     parts = [Labelled(x[part], y[part]) for part in (slice(0, 197), slice(197, 1297), slice(1297, None))]
     print(f"data: scikit-learn's digits, 1,100 / 197 / 500 images of 8x8{because}")
@@ -145,9 +146,7 @@ def _digits(because: str = "") -> Images:
 
 
 def _mnist(source: Path, arrays: dict[str, np.ndarray]) -> Images:
-    """Convert the bytes once; the three parts are views."""
-    scale = np.float32(1 / 255)
-    x, x_test = (np.multiply(arrays[k].reshape(-1, _PIXELS), scale, dtype=np.float32) for k in ("x_train", "x_test"))
+    x, x_test = (arrays[name].reshape(-1, _PIXELS) for name in ("x_train", "x_test"))
     y, y_test = (arrays[k].astype(np.int32) for k in ("y_train", "y_test"))
     print(f"data: MNIST from {source}, 55,000 / 5,000 / 10,000 images of 28x28")
     train, validation = Labelled(x[_VALIDATION:], y[_VALIDATION:]), Labelled(x[:_VALIDATION], y[:_VALIDATION])
