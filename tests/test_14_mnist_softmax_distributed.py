@@ -36,8 +36,8 @@ def difference(split, whole):
 
 def by_numpy(lesson, steps, batch_size=128, seed=0):
     """Return W, b and losses of the same training in float64, with the gradient that lessons 08 and 11 derive."""
-    x, y = datasets.images("digits").train
-    x = x / 255
+    images, y = datasets.images("digits").train
+    x = images / 255
     W, b, losses = np.zeros((x.shape[1], 10)), np.zeros(10), []
     for batch, _ in zip(lesson.batches(len(y), batch_size, seed), range(steps), strict=False):
         z = x[batch] @ W + b
@@ -81,10 +81,14 @@ def test_one_worker_is_the_same_code(lesson, capsys, tmp_path):
     assert_right(result, lesson, 60)
     for name, value in result.parameters["whole"].items():
         assert (result.parameters["split"][name] == value).all()
-    data, worker, steps, *figures = capsys.readouterr().out.splitlines()[:5]
+    data, worker, steps, header, *printed = capsys.readouterr().out.splitlines()
+    figures = printed[3:5]  # by_numpy prints its data too
     assert data.startswith("data: scikit-learn's digits")
-    assert worker == "worker 0: images 0 to 127 of a batch; all-reduced gradient less the whole batch's: 0.0e+00"
-    assert steps.startswith("steps of 128 images per second: ")
+    assert worker == "worker 0: images 0 to 127 of a batch; largest error of the exchanged gradient: 0.0e+00"
+    assert steps.startswith("steps per second, with 128 images each: ")
+    assert header.split() == ["learned", "expected"]
+    for line, row in zip(printed, result.comparison, strict=False):
+        assert line.split() == [*row.quantity.split(), f"{row.learned:.6g}", f"{row.expected:.6g}"]
     drawn = [tmp_path / f"{STEM}_digits.png", tmp_path / f"{STEM}_times_digits.png"]
     assert figures == [f"figure: {file}" for file in drawn]
     assert sorted(tmp_path.iterdir()) == drawn
@@ -104,20 +108,21 @@ def test_the_mean_of_means_takes_equal_slices(lesson):
     rng = np.random.default_rng(0)
     gradients = rng.normal(size=(128, 7))  # of each image alone
     for workers in (1, 2, 4, 8):
-        places = [team.Place(None, rank, workers) for rank in range(workers)]
-        slices = [lesson.share(128, place) for place in places]
+        slices = [lesson.equal_share(128, rank, workers) for rank in range(workers)]
         assert [i for s in slices for i in range(128)[s]] == list(range(128)), "every image once"
         mean = np.mean([gradients[s].mean(axis=0) for s in slices], axis=0)
         np.testing.assert_allclose(mean, gradients.mean(axis=0), rtol=0, atol=1e-15)
         if workers > 1:
             for mistake in ("uneven", "dropped-image"):
-                wrong = [gradients[lesson.share(128, place, mistake)].mean(axis=0) for place in places]
+                share, _ = lesson.MISTAKES[mistake]
+                wrong = [gradients[share(128, rank, workers)].mean(axis=0) for rank in range(workers)]
                 assert np.abs(np.mean(wrong, axis=0) - gradients.mean(axis=0)).max() > 1e-4, mistake
 
 
 def test_what_the_mistakes_do_to_the_slices(lesson):
     def taken(mistake):
-        slices = [lesson.share(12, team.Place(None, rank, 3), mistake) for rank in range(3)]
+        share, _ = lesson.MISTAKES.get(mistake, lesson.RIGHT)
+        slices = [share(12, rank, 3) for rank in range(3)]
         return [[*range(12)[s]] for s in slices]
 
     assert taken("uneven") == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9, 10, 11]], "the first takes one of the second's"
@@ -143,29 +148,32 @@ def test_batches_are_a_permutation_an_epoch_and_the_same_for_all(lesson):
 def test_the_model_is_fitted_and_crosses_where_it_says(lesson):
     sizes, P = np.array([128, 512, 2048]), 650
     ms = {"whole": 0.2 + 0.003 * sizes, "exchange": np.array([1.0 + 1e-4 * P, 1.0 + 1e-2 * P])}
-    step, pays = lesson.model(sizes, ms, P, 4)
-    np.testing.assert_allclose(step(sizes), ms["whole"])
-    assert step(1000, 4) == pytest.approx(0.2 + 0.003 * 250 + 1.065)
-    assert step(pays(P), 4) == pytest.approx(step(pays(P)))
-    assert pays(100 * P) == pytest.approx((1 + 1e-2 * P) / (0.3 * 0.75))
+    cost = lesson.fit(sizes, ms, P)
+    np.testing.assert_allclose(cost.step(sizes), ms["whole"])
+    assert cost.step(1000, 4) == pytest.approx(0.2 + 0.003 * 250 + 1.065)
+    assert cost.step(cost.pays(P, 4), 4) == pytest.approx(cost.step(cost.pays(P, 4)))
+    assert cost.pays(100 * P, 4) == pytest.approx((1 + 1e-2 * P) / (0.3 * 0.75))
 
 
-def test_steps_a_second_and_the_crossing_are_printed(lesson, capsys):
+def test_steps_per_second_and_the_crossing_are_printed(lesson, capsys):
     sizes, P = [100, 300], 650
     ms = {"whole": np.array([0.5, 1.0]), "split": np.array([2.0, 2.0]), "exchange": np.array([1.0, 1.0])}
-    _, pays = lesson.model(sizes, ms, P, 2)
-    assert pays(P) == pytest.approx(800)
-    lesson.print_speed(100, sizes, ms, P, 2, pays)
+    cost = lesson.fit(sizes, ms, P)
+    assert cost.pays(P, 2) == pytest.approx(800)
+    lesson.print_speed(100, sizes, ms, 2, cost)
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "steps of 100 images per second: 500 by 2 workers on this machine, 2,000 by one"
-    assert second == "model: 2 machines are faster than one from 800 images per step on, with 65,000 parameters from 8"
-    lesson.print_speed(100, sizes, ms, P, 1, pays)
-    assert capsys.readouterr().out == "steps of 100 images per second: 2,000\n"
+    assert first == "steps per second, with 100 images each: 500 by 2 workers on this machine, 2,000 by one"
+    here = "model: 2 machines are faster than one from 800 images per step on"
+    assert second == f"{here}, and with 65,000 parameters from 8 on"
+    lesson.print_speed(100, sizes, ms, 1, cost)
+    assert capsys.readouterr().out == "steps per second, with 100 images each: 2,000\n"
 
 
 def test_many_sizes_and_calls_take_one_graph_and_bring_no_warning(lesson, warnings):
-    images = datasets.Labelled(np.zeros((20, 3), np.uint8), np.zeros(20, np.int64))
-    _, steps, _ = lesson.make(team.alone(), images, 0.5)
+    place, parameters = team.alone(), {"W": tf.Variable(tf.zeros([3, 10])), "b": tf.Variable(tf.zeros([10]))}
+    images, labels = np.zeros((20, 3), np.uint8), np.zeros(20, np.int64)
+    step = lesson.make_step(parameters, images, labels, place, 0.5, *lesson.RIGHT)
+    steps = lesson.in_one_graph(step, place.strategy)
     for size in range(1, 13):
         assert steps(np.zeros((size, 2 * size), np.int64)).shape == size
     assert warnings == []
@@ -174,7 +182,7 @@ def test_many_sizes_and_calls_take_one_graph_and_bring_no_warning(lesson, warnin
 
 def test_exchanges_are_timed_again_and_again_without_a_warning(lesson, warnings):
     for _ in range(6):
-        assert lesson.time_exchanges(team.alone(), 7).shape == (2,)
+        assert lesson.time_exchanges(team.alone().strategy, 7).shape == (2,)
     assert warnings == []
 
 
@@ -207,9 +215,8 @@ def test_both_losses_are_drawn_and_their_difference_named(lesson):
 def test_measured_times_and_the_model_are_drawn(split, said, lesson):
     sizes, P = [100, 300], 650
     ms = {"whole": np.array([0.5, 1.0]), "split": np.array(split), "exchange": np.array([1.0, 1.0])}
-    step, pays = lesson.model(sizes, ms, P, 2)
     _, ax = plotting.subplots()
-    lesson.plot_times(sizes, ms, 2, P, step, pays, ax)
+    lesson.plot_times(sizes, ms, 2, lesson.fit(sizes, ms, P), ax)
     assert labelled(ax) == (f"One machine: 2 workers are {said}", "images in a batch", "milliseconds per step")
     drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
     assert drawn["one worker, measured"].tolist() == [[100, 0.5], [300, 1.0]]
@@ -225,7 +232,7 @@ def test_measured_times_and_the_model_are_drawn(split, said, lesson):
 
 def test_where_it_pays_is_drawn(lesson):
     _, ax = plotting.subplots()
-    lesson.plot_pays(128, 2, 650, lambda p: 520_000 / p, ax)
+    lesson.plot_pays(128, 2, lesson.Cost(0.0, 1.0, 400.0, 0.0, 650), ax)
     _, xlabel, ylabel = labelled(ax)
     assert (xlabel, ylabel) == ("parameters of the network", "images in a batch")
     border, here = ax.lines
@@ -255,7 +262,7 @@ def test_slices_gradients_and_their_mean_are_drawn(off, said):
         low, high = inset.images[0].get_clim()
         assert low == -high, "white is zero"
     texts = {text.get_text() for text in ax.texts}
-    assert texts >= {said, "what travels: 170 numbers", "... to worker 3"}
+    assert texts >= {said, "What travels: 170 numbers", "... to worker 3"}
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -277,9 +284,9 @@ def test_a_notebook_has_one_worker_and_says_so(lesson, monkeypatch, capsys, tmp_
         ({"batch_size": 127}, "--batch-size must be a multiple of the 2 workers, not 127"),
         ({"workers": 0}, "--workers must be a whole number from 1 to 64, not 0"),
         ({"workers": 10**6}, "--workers must be a whole number from 1 to 64, not 1000000"),
-        ({"workers": 1, "mistake": "sum"}, "--mistake takes --workers 2 or more"),
-        ({"batch_size": 2, "mistake": "uneven"}, "--mistake takes --workers 2 or more"),
-        ({"mistake": "sum", "checkpoint": Path("x")}, "--checkpoint and --mistake do not go together"),
+        ({"workers": 1, "mistake": "sum"}, "--mistake needs --workers 2 or more"),
+        ({"batch_size": 2, "mistake": "uneven"}, "--mistake needs --workers 2 or more"),
+        ({"mistake": "sum", "checkpoint": Path("x")}, "--checkpoint and --mistake exclude each other"),
         ({"start_timeout": 0.0}, "--start-timeout"),
         ({"steps": 0}, "--steps"),
     ],
@@ -428,7 +435,7 @@ def test_more_steps_go_on_where_it_ended(kept, lesson, monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint, "save", watched)
     more = lesson.main(workers=1, steps=120, data="digits", checkpoint=kept, figures=tmp_path)
     assert_right(more, lesson, 120)
-    assert done == [60 + lesson.SPAN, 120], "and not from the start"
+    assert done == [60 + 50, 120], "and not from the start"
     assert [file.name for file in kept.iterdir()] == ["training.npz"]
     for name, value in more.parameters["whole"].items():
         assert (more.parameters["split"][name] == value).all(), "the same bits as without a break"

@@ -465,6 +465,7 @@ def test_resumed_after_a_kill_it_ends_with_the_same_bits(start, run, two, tmp_pa
 SEVERAL = """
 import os, pickle
 from pathlib import Path
+import numpy as np
 from tf_backprop import command, datasets
 from tf_backprop.support import lessons
 from tf_backprop.support import workers as team
@@ -476,13 +477,16 @@ def main(workers: int = 2, mistakes: str = "none", file: Path = Path("found")):
     if not os.environ.get("TF_CONFIG"):
         return team.launch(main, {{"mistakes": mistakes, "file": file}}, workers)
     with team.join(60) as place:
-        images, found = datasets.images("digits", None, 128).train, {{}}
+        (x, y), found = datasets.images("digits", None, 128).train, {{}}
         for mistake in mistakes.split(","):
-            parameters, run, gradients = lesson.make(place, images, 0.5, mistake if mistake != "none" else None)
-            order = lambda: lesson.batches(len(images.y), 128, 0)
-            _, exchanged, whole = gradients(next(order()))
-            gradient = lesson.largest_difference(exchanged, whole)
-            found[mistake] = gradient, *lesson.train(run, parameters, order(), 100)
+            parameters = lesson.initial_parameters(x.shape[1], place.strategy)
+            share, exchange = lesson.MISTAKES.get(mistake, lesson.RIGHT)
+            order = lambda: lesson.batches(len(y), 128, 0)
+            compare = lesson.make_compare(parameters, x, y, place, share, exchange)
+            gradient = lesson.largest_difference(*compare(next(order()))[1:])
+            step = lesson.make_step(parameters, x, y, place, 0.5, share, exchange)
+            losses = np.concatenate([*lesson.train(lesson.in_one_graph(step, place.strategy), order(), 100)])
+            found[mistake] = gradient, losses, lesson.values(parameters)
         if place.rank == 0:
             file.write_bytes(pickle.dumps(found))
         return team.hand_over(())

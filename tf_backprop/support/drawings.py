@@ -97,9 +97,9 @@ def exchange(
         style = {"arrowstyle": "-|>", "color": "black", "lw": 1.8, "mutation_scale": 16, "shrinkA": 6, "shrinkB": 6}
         ax.annotate("", (0, 0.5), (1, 0.5), end.transAxes, start.transAxes, arrowprops=style)
 
-    ax.text(0.15, 1.03, "what each worker holds", ha="center", size="large", weight="bold")
-    ax.text(0.55, 1.03, f"what travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
-    ax.text(0.91, 1.03, "what it should be", ha="center", size="large", weight="bold")
+    ax.text(0.15, 1.03, "What each worker holds", ha="center", size="large", weight="bold")
+    ax.text(0.55, 1.03, f"What travels: {10 * len(mean) + 10:,} numbers", ha="center", size="large", weight="bold")
+    ax.text(0.91, 1.03, "What it should be", ha="center", size="large", weight="bold")
     height = 0.95 / max(2, len(shown))
     top = 0.5 + height * len(shown) / 2
     shared = picture([0.6, 0.28, 0.16, 0.44], "their mean, which\nall workers get", mean, **signed)
