@@ -368,7 +368,7 @@ def test_the_runner_starts_two_workers_as_well(start, tmp_path):
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert "data: scikit-learn's digits, 1,100 / 197 / 500 images of 8x8" in out.splitlines()
-    answer = re.search(r"W and b: split, largest difference from one worker's: learned (\S+), expected 0;", out)
+    answer = re.search(r"largest difference of W and b from one worker's: learned (\S+), expected 0;", out)
     assert 0 < float(answer[1]) < TOLERANCE, "two have rounded another way than one"
 
 
