@@ -8,10 +8,9 @@ import ast
 import inspect
 import io
 import sys
+import textwrap
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
-
-from tf_backprop.support.tables import table
 
 import numpy as np
 
@@ -46,20 +45,22 @@ def show(
     if not gradients_by_hand:
         made["L"] = np.asarray(result)
         lines += [(f"dL_d{name}", "tape.gradient(L, ...)", "the tape, back through the lines above") for name in named]
-    rows = [
-        [symbols, formula, " ".join(_shown(made[symbol]) for symbol in symbols.split(", ")), why]
-        for symbols, formula, why in lines
-        if symbols.split(", ")[0] in made
-    ]
-    print(table(["symbol", "formula", "shape or value", "because"], rows))
+    print("The backward pass, line by line: the formula, what it gives here, and the reason.")
+    for symbols, formula, why in lines:
+        arrays = [made[symbol] for symbol in symbols.split(", ") if symbol in made]
+        if arrays:
+            _print_wrapped(f"{symbols} = {formula}", "")
+            _print_wrapped("  ".join(map(_shown, arrays)) + (f"  # {why}" if why else ""), "    ")
     if learning_rate is not None:
         for name, value in named.items():
-            gradient = made[f"dL_d{name}"]
-            numbers = f"{_numbers(value)} - {learning_rate:g} * {_numbers(gradient)} = "
-            print(
-                f"{name} - learning_rate dL_d{name} = {numbers}{_numbers(np.asarray(value) - learning_rate * gradient)}"
-            )
+            after = np.asarray(value) - learning_rate * made[f"dL_d{name}"]
+            _print_wrapped(f"{name} = {_numbers(value)} becomes", "")
+            _print_wrapped(f"{name} - {learning_rate:g} dL_d{name} = {_numbers(after)}", "    ")
     return made
+
+
+def _print_wrapped(text: str, indent: str) -> None:
+    print(textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=f"{indent}    "))
 
 
 def _call(function: Callable, *arguments):
@@ -94,7 +95,8 @@ def _lines(function: Callable, returned: str) -> list[tuple[str, str, str]]:
     for statement in ast.parse(source).body[0].body:
         why = comments.get(statement.end_lineno, "")
         if isinstance(statement, ast.Assign):
-            pairs = _pairs(statement.targets[0], statement.value)
+            names = [name.id for name in ast.walk(statement.targets[0]) if isinstance(name, ast.Name)]
+            pairs = [(", ".join(names), statement.value)]
         elif isinstance(statement, ast.Return) and isinstance(statement.value, ast.Dict):
             named = zip(statement.value.keys, statement.value.values, strict=True)
             pairs = [(f"dL_d{key.value}", value) for key, value in named if not isinstance(value, ast.Name)]
@@ -104,13 +106,6 @@ def _lines(function: Callable, returned: str) -> list[tuple[str, str, str]]:
             continue
         lines += [(symbols, ast.unparse(value), comments.get(value.end_lineno, why)) for symbols, value in pairs]
     return lines
-
-
-def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[str, ast.expr]]:
-    """Split ``a, b = c, d`` into two, and leave ``a, b = f()`` as one."""
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        return [pair for t, v in zip(target.elts, value.elts, strict=True) for pair in _pairs(t, v)]
-    return [(", ".join(name.id for name in ast.walk(target) if isinstance(name, ast.Name)), value)]
 
 
 def _shown(array: np.ndarray) -> str:
