@@ -147,40 +147,54 @@ def bar_table(found: list[Bar], tablefmt: str = "simple") -> str:
     return report.table(["bar", "measured", "must be", ""], rows, tablefmt)
 
 
+def plot_ways(ways: list[dict[str, Any]], ax) -> None:
+    """Draw the time of each way, as a ratio to the first one's, and how much of it is paid once, to compile."""
+    measured = [way for way in ways if way["total"]]
+    ours = median(ways[0])
+    ax.axvline(1, color="grey", linewidth=1)
+    for row, way in enumerate(measured):
+        total = median(way) / ours
+        colour = plotting.COLOURS[0] if way["way"].startswith("lesson") else "black"
+        ax.plot(total, row, "o", color=colour, markersize=8, label="the whole work" if row == 0 else None)
+        once = min(way["once"] / ours, total)
+        ax.plot(once, row, "|", color=colour, markersize=10, label="of it paid once, to compile" if row == 0 else None)
+        said = f"{total:.2g}" if total < 100 else f"{total:,.0f}"
+        ax.annotate(said, (total, row), (9, 0), textcoords="offset points", va="center")
+    names = [way["way"] + (" *" if way["extrapolated_from"] else "") for way in measured]
+    ax.set(yticks=range(len(names)), yticklabels=names, xscale="log")
+    ax.set_xlim(0.015, 3 * max(median(way) / ours for way in measured))
+    ax.set_xlabel(f"time, as a ratio to {ways[0]['way']}'s (* extrapolated)")
+    ax.invert_yaxis()
+
+
 def plot(results: dict[str, Any]):
-    """Draw the ways of training softmax regression and the moons network, and how their times grow."""
-    figure, axes = plotting.mosaic("AAABBB;CCDDEE", size=(15, 11))
-    works = (("softmax", "softmax regression, ten epochs"), ("moons", "the moons network, 1,000 epochs"))
-    for ax, (work, title) in zip((axes["A"], axes["B"]), works, strict=True):
-        measured = [way for way in results[work] if way["total"]][::-1]
-        ours = median(results[work][0])
-        totals = np.array([median(way) for way in measured]) / ours
-        once = np.minimum(np.array([way["once"] for way in measured]) / ours, totals)
-        colours = [plotting.COLOURS[0] if way["way"].startswith("lesson") else "silver" for way in measured]
-        ax.barh(range(len(measured)), totals, color=colours)
-        ax.plot(once, range(len(measured)), "k|", markersize=12, markeredgewidth=2, label="of it paid once, to compile")
-        names = [way["way"] + (" *" if way["extrapolated_from"] else "") for way in measured]
-        extrapolated = ", * extrapolated" if any(way["extrapolated_from"] for way in measured) else ""
-        ax.set(yticks=range(len(measured)), yticklabels=names, xscale="log", title=title + extrapolated)
-        ax.set_xlabel(f"time, as a ratio to {results[work][0]['way']}'s")
-        ax.axvline(1, color="grey", linewidth=1)
-        for y, total in enumerate(totals):
-            said, beside = f"{total:.2g}" if total < 100 else f"{total:.0f}", 1.05 * (total if total > 1 else 1)
-            ax.text(beside, y, said, va="center", fontsize="small")
-        ax.set_xlim(0.02, totals.max() * 3)
-        ax.legend(loc="upper right")
-    panels = (
-        ("C", "batch", "images per batch", "µs per step, compiled", "flat: overhead; rising: arithmetic"),
-        ("D", "width", "pixels per image", "µs per step, compiled", "flat: overhead; rising: arithmetic"),
-        ("E", "steps", "steps", "seconds in all, compiling included", "flat: paid once; rising: the steps"),
-    )
-    for letter, kind, x, y, title in panels:
-        ax = axes[letter]
-        for i, (name, curve) in enumerate(results["growth"][kind].items()):
-            ax.plot(curve["x"], curve["y"], "os^vDPX"[i % 7] + "-", label=name, markersize=5)
-        ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
-    axes["C"].legend(fontsize="small")
+    """Draw the ways of training softmax regression and the moons network, and how time grows with the steps."""
+    figure, axes = plotting.mosaic("A;B;C", size=(9, 12.5), height_ratios=[1.25, 0.95, 1])
+    plot_ways(results["softmax"], axes["A"])
+    axes["A"].legend(loc="upper right")
+    eager = ratio(results, "softmax", "eager", OURS)
+    axes["A"].set_title(f"Softmax regression, ten epochs: eager takes {eager:.0f} times as long as a compiled epoch")
+    plot_ways(results["moons"], axes["B"])
+    numpy = ratio(results, "moons", "NumPy", MOONS)
+    axes["B"].set_title(f"The moons network, one sample per step: NumPy takes {numpy:.0f} times as long")
+    ax = axes["C"]
+    curves = results["growth"]["steps"]
+    for (name, curve), marker in zip(curves.items(), "os^vDPX", strict=False):
+        ax.plot(curve["x"], curve["y"], marker + "-", label=name, markersize=5)
+    pays = crossing(curves["tf.function per step"], curves[OURS])
+    ax.set(xscale="log", yscale="log", xlabel="steps", ylabel="seconds in all, compiling included")
+    ax.set_title(f"Compiling is paid once: it pays from about {round(pays, -2):.0f} steps on")
+    ax.legend(ncols=2)
     return figure
+
+
+def crossing(rising: dict[str, Any], flat: dict[str, Any]) -> float:
+    """Return the x from which on `rising` is above `flat`, by straight lines on log axes."""
+    xs = [x for x in rising["x"] if x in flat["x"]]
+    rising_at, flat_at = dict(zip(rising["x"], rising["y"], strict=True)), dict(zip(flat["x"], flat["y"], strict=True))
+    gap = np.log([rising_at[x] / flat_at[x] for x in xs])
+    last = np.flatnonzero(gap <= 0)[-1]  # the next point is above
+    return float(np.exp(np.interp(0, gap[last : last + 2], np.log(xs[last : last + 2]))))
 
 
 def headlines(results: dict[str, Any]) -> str:

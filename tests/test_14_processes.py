@@ -250,7 +250,7 @@ def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):
     process = start("--steps", FOREVER)
     pids = training(process)
     os.kill(pids[rank], what)
-    assert ended(process, pids, 20 if what == signal.SIGSTOP else 5) == said
+    assert ended(process, pids, 40) == said
     assert not (tmp_path / "figures").exists()
 
 

@@ -2,6 +2,7 @@
 
 from benchmarks import __main__ as bench
 from benchmarks import by_numpy, by_tensorflow, results, tasks, timing
+from tf_backprop import plotting
 from tf_backprop.support import lessons
 from tf_backprop.support.errors import UsageError
 from tools import readme
@@ -122,3 +123,36 @@ def test_the_bars_of_the_small_lessons(times_as_long, hold):
 def test_no_repetition_is_refused():
     with pytest.raises(UsageError, match="--repetitions must be a whole number from 1, not 0"):
         bench.bench(repetitions=0)
+
+
+def test_the_figure_shows_each_way_beside_the_lesson():
+    measured = results.read()
+    figure = results.plot(measured)
+    softmax, moons, steps = figure.axes
+    for ax, work, lesson in ((softmax, "softmax", "lesson 11"), (moons, "moons", "lesson 12")):
+        ways = [way for way in measured[work] if way["total"]]
+        assert [label.get_text().removesuffix(" *") for label in ax.get_yticklabels()] == [w["way"] for w in ways]
+        assert ax.get_xscale() == "log"
+        assert ax.get_xlabel() == f"time, as a ratio to {lesson}'s (* extrapolated)"
+        dots = [line for line in ax.lines if line.get_marker() == "o"]
+        marks = [line for line in ax.lines if line.get_marker() == "|"]
+        for row, (way, dot, mark) in enumerate(zip(ways, dots, marks, strict=True)):
+            total = results.ratio(measured, work, way["way"], lesson)
+            assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (pytest.approx(total), row)
+            assert mark.get_xdata()[0] <= dot.get_xdata()[0]
+            assert (dot.get_color() == plotting.COLOURS[0]) == way["way"].startswith("lesson")
+        assert [float(text.get_text().replace(",", "")) for text in ax.texts] == [
+            pytest.approx(dot.get_xdata()[0], rel=0.06) for dot in dots
+        ]
+    assert f"eager takes {results.ratio(measured, 'softmax', 'eager', 'lesson 11'):.0f} times" in softmax.get_title()
+    assert f"NumPy takes {results.ratio(measured, 'moons', 'NumPy', 'lesson 12'):.0f} times" in moons.get_title()
+    assert {line.get_label() for line in steps.lines} == {*measured["growth"]["steps"]}
+    assert (steps.get_xscale(), steps.get_yscale(), steps.get_xlabel()) == ("log", "log", "steps")
+    for line in steps.lines:
+        curve = measured["growth"]["steps"][line.get_label()]
+        assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (curve["x"], curve["y"])
+
+
+def test_where_two_curves_cross():
+    rising, flat = {"x": [1, 10, 100, 1000], "y": [0.1, 1, 10, 100]}, {"x": [10, 100, 1000], "y": [5.0, 5.0, 5.0]}
+    assert results.crossing(rising, flat) == pytest.approx(50)
