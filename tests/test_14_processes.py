@@ -310,7 +310,7 @@ def test_a_worker_that_freezes_in_tensorflow_s_constructor_is_named(start, tmp_p
     process = start("--start-timeout", "80", script=copy_with(tmp_path, STOPPED))  # a tenth of it: see above
     pids = both(process)
     until(lambda: state(pids[1]) == "T")
-    assert ended(process, pids, 15) == "error: no sign of life from worker 1"
+    assert ended(process, pids, 40) == "error: no sign of life from worker 1"
 
 
 @slow
@@ -417,7 +417,7 @@ def test_by_hand_one_names_the_other_that_was_killed(rank, start, namespace):
             assert process.poll() is None
     processes[rank].kill()
     said = f"error: lost another worker: worker {rank} ({ADDRESS.format(20001 + rank)})"
-    assert ended(processes[1 - rank], [], 15) == said
+    assert ended(processes[1 - rank], [], 40) == said
 
 
 @slow
@@ -449,7 +449,7 @@ def test_resumed_after_a_kill_it_ends_with_the_same_bits(start, run, two, tmp_pa
     pids = training(process)
     until(lambda: kept_steps(kept))
     os.kill(pids[1], signal.SIGKILL)
-    assert ended(process, pids, 15) == "error: worker 1 was killed by SIGKILL"
+    assert ended(process, pids, 40) == "error: worker 1 was killed by SIGKILL"
     assert 0 < kept_steps(kept) < STEPS
     resumed, _ = run(steps=STEPS, checkpoint=kept)
     assert (resumed.losses["split"] == two.losses["split"]).all()
