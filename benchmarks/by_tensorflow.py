@@ -190,9 +190,15 @@ def small_lesson(task: str, runs: int) -> float:
     return sum(_SMALL[task](load(task)) for _ in range(runs))
 
 
+def _prepared_01_or_02(module):
+    rng = np.random.default_rng(0)
+    x, y = datasets.two_classes(rng) if module.__name__.startswith("lesson_02") else datasets.regression(rng)
+    A, order = module.prepare(rng, len(x), max(module.PUBLISHED))
+    return A, x, y, order
+
+
 def _lesson_01_or_02(module) -> float:
-    steps = max(module.PUBLISHED)
-    A, x, y, order = module.prepare(0, steps)
+    A, x, y, order = _prepared_01_or_02(module)
     rate = {"01": 0.02, "02": 0.05}[module.__name__.removeprefix("lesson_")[:2]]
     return float(module.train(A, x, y, order, rate)[0][-1])
 
@@ -221,7 +227,7 @@ def small_document(task: str, runs: int) -> float:
 
 def _session_01_or_02(module) -> float:
     v1, second = tf.compat.v1, module.__name__.startswith("lesson_02")
-    A_0, xs, ys, order = module.prepare(0, max(module.PUBLISHED))
+    A_0, xs, ys, order = _prepared_01_or_02(module)
     with tf.Graph().as_default(), v1.Session() as session:
         x, y = v1.placeholder(tf.float32, [1]), v1.placeholder(tf.float32, [1])
         A = v1.Variable(A_0.numpy())

@@ -2,25 +2,26 @@
 Derivatives of four activations
 ===============================
 
-What does each activation pass back, and what at a kink, where there is no derivative to pass?
+What does each activation pass back, and what at a kink, where it has no derivative?
 
-Forward and backward, at one point z::
+Forward and backward, at each of n points z::
 
-    sigmoid       a = σ(z) = 1 / (1 + exp(-z))     da/dz = a (1 - a)
-    tanh          a = tanh(z) = 2 σ(2z) - 1        da/dz = 1 - a²
-    leaky ReLU    a = max(z, leak·z)               da/dz = leak where z < 0, and 1 where z > 0
-    ReLU          a = max(z, 0)                    da/dz = 0 where z < 0, and 1 where z > 0
+    sigmoid       a = σ(z) = 1 / (1 + e^-z)       da/dz = a (1 - a)
+    tanh          a = tanh(z) = 2 σ(2z) - 1       da/dz = 1 - a²
+    leaky ReLU    a = max(z, leak·z)              da/dz = leak where z < 0, and 1 where z > 0
+    ReLU          a = max(z, 0)                   da/dz = 0 where z < 0, and 1 where z > 0
 
-What you should see: a sigmoid passes back a quarter at most, and next to nothing at its ends. At the kink of ReLU no
-number is the derivative, and what to pass back is a convention: the document says 1, a central difference takes the
-middle of the two sides, and TensorFlow's answer depends on how ReLU is written.
+What you should see: a sigmoid passes back a quarter at most, and next to nothing at its ends. At
+the kink of ReLU no number is the derivative, and what to pass back there is a convention. The code
+of the tutorial, D5, says 1; a central difference takes the middle of the two sides; TensorFlow's
+answer depends on how ReLU is written.
 
 Try
 
-- ``--leak 1``: leaky ReLU becomes the straight line a = z; it has no kink, and all three answers are the same.
-- ``--leak -1``: leaky ReLU becomes ``abs(z)``; it turns the sign of what it passes back where z < 0.
+- ``--leak 1``: leaky ReLU is the straight line a = z, without a kink, and all three answers agree.
+- ``--leak -1``: leaky ReLU is ``abs(z)``, and turns the sign of what it passes back where z < 0.
 
-Re-runs the first part of D5, "七、反向传播算法".
+Re-runs the first part of D5, Chinese notes on a book chapter, "七、反向传播算法".
 """
 
 from pathlib import Path
@@ -34,11 +35,104 @@ import tensorflow as tf
 # %%
 # Prepare
 # -------
-# Evenly spaced points, the kink z = 0 among them, and what the document's formulas give there.
+# The points z are evenly spaced, and the kink z = 0 is one of them.
 
-Z = np.arange(-80, 81) / 20
-KINK = np.searchsorted(Z, 0)
-PUBLISHED = {"sigmoid": 0.25, "tanh": 1.0, "leaky ReLU": 1.0, "ReLU": 1.0}
+NAMES = ["sigmoid", "tanh", "leaky ReLU", "ReLU"]
+Z = np.arange(-80, 81) / 20  # (n,)
+
+
+def prepare(points):
+    """Return z by name, the same points for every activation, as a tensor of its own for each."""
+    return {name: tf.constant(points) for name in NAMES}
+
+
+# %%
+# Forward
+# -------
+def activate(z, leak):
+    """Return a = f(z[name]) (n,) of every activation f, by name."""
+    return {
+        "sigmoid": tf.sigmoid(z["sigmoid"]),
+        "tanh": 2 * tf.sigmoid(2 * z["tanh"]) - 1,
+        "leaky ReLU": tf.nn.leaky_relu(z["leaky ReLU"], float(leak)),  # it takes no tensor as leak
+        "ReLU": tf.nn.relu(z["ReLU"]),
+    }
+
+
+def loss(z, leak):
+    """Return L = Σ a, over all points of all activations."""
+    a = activate(z, leak)
+    return tf.add_n([tf.reduce_sum(a[name]) for name in NAMES])
+
+
+# %%
+# Backward
+# --------
+# A tape differentiates one number, and here are n derivatives. But an activation works element by
+# element: z_i reaches a_i and no other term of the sum Σ a. Therefore d(Σ a)/dz_i = da_i/dz_i, and
+# the gradient of the sum has all n derivatives. (This does not hold for a softmax, in which every
+# output depends on every input.)
+def gradients_by_hand(z, leak):
+    """Return da/dz of every activation; at a kink, the slope of its left side."""
+    a = tf.sigmoid(z["sigmoid"])
+    dsigmoid_dz = a * (1 - a)  # a quarter at most, where a is one half
+
+    a = tf.tanh(z["tanh"])
+    dtanh_dz = 1 - a**2  # 1 at most, where a is 0
+
+    one = tf.ones_like(z["leaky ReLU"])
+    dleaky_dz = tf.where(z["leaky ReLU"] > 0, one, leak * one)  # the slope of either line
+
+    # The condition is z > 0. It may not be a >= 0, which is true of every output of a ReLU.
+    one = tf.ones_like(z["ReLU"])
+    drelu_dz = tf.where(z["ReLU"] > 0, one, 0 * one)  # leaky ReLU with a leak of 0
+
+    return {
+        "sigmoid": dsigmoid_dz,
+        "tanh": dtanh_dz,
+        "leaky ReLU": dleaky_dz,
+        "ReLU": drelu_dz,
+    }
+
+
+def gradients_by_tape(z, leak):
+    """Return da/dz of every activation from TensorFlow."""
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        L = loss(z, leak)
+    return tape.gradient(L, z)
+
+
+# %%
+# Iterate
+# -------
+# These are four ways to write one function. The tape follows the operations in the code, and each
+# operation has its own convention for z = 0.
+def ways_to_write_relu(z):
+    """Return a = max(z, 0) (n,) by the code that computes it."""
+    return {
+        "tf.nn.relu(z)": tf.nn.relu(z),
+        "tf.maximum(0, z)": tf.maximum(0, z),
+        "(z + tf.abs(z)) / 2": (z + tf.abs(z)) / 2,
+        "tf.maximum(z, 0)": tf.maximum(z, 0),
+    }
+
+
+def slopes_of_relu(z):
+    """Return da/dz (n,) from TensorFlow, by the code that computes a."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z)
+        ways = ways_to_write_relu(z)
+    return {code: tape.gradient(a, z) for code, a in ways.items()}
+
+
+# %%
+# Plot and main
+# -------------
+# These are the derivatives at z = 0 from D5's own code, which returns arrays and prints none.
+
+DOCUMENT = {"sigmoid": 0.25, "tanh": 1.0, "leaky ReLU": 1.0, "ReLU": 1.0}
+KINK = int(np.searchsorted(Z, 0))
 
 
 class Derivatives(NamedTuple):
@@ -49,107 +143,78 @@ class Derivatives(NamedTuple):
     figure: Path
 
 
-# %%
-# Forward
-# -------
-def activations(leak):
-    return {
-        "sigmoid": tf.sigmoid,
-        "tanh": lambda z: 2 * tf.sigmoid(2 * z) - 1,
-        "leaky ReLU": lambda z: tf.nn.leaky_relu(z, float(leak)),
-        "ReLU": tf.nn.relu,
-    }
+def central_differences(leak, h=1e-5):
+    """Return (a(h) - a(-h)) / 2h by name; at a kink it is the mean of the two slopes."""
+    ahead = activate(prepare(np.float64(h)), leak)
+    behind = activate(prepare(np.float64(-h)), leak)
+    return {name: float((ahead[name] - behind[name]) / (2 * h)) for name in NAMES}
 
 
-def loss(z, leak):
-    """L = Σ a, over the points z[name] (n,) of every activation."""
-    return tf.add_n(
-        [tf.reduce_sum(activation(z[name])) for name, activation in activations(leak).items()]
-    )
+def require_agreement(by_hand, by_tape):
+    """Raise an error unless the gradients agree at every point, and at the kink too."""
+    for name in NAMES:
+        if not np.allclose(by_hand[name], by_tape[name], rtol=0, atol=1e-12):
+            raise gradient_check.GradientError(
+                f"{name}: da_dz by hand disagrees with the tape at the kink, z = 0"
+            )
 
 
-# %%
-# Backward
-# --------
-# A tape differentiates one number, and here are n derivatives. But an activation works element by element: z_i reaches
-# a_i and no other term of the sum Σ a. Therefore d(Σ a)/dz_i = da_i/dz_i: the gradient of the sum is all of them. (Of a
-# softmax it would not be: every output depends on every input.)
-def gradients_by_hand(z, leak):
-    """da/dz; at a kink the slope of the left side, as ``tf.nn.relu`` and ``tf.nn.leaky_relu`` have it."""
-    a, t, one = tf.sigmoid(z["sigmoid"]), tf.tanh(z["tanh"]), tf.ones_like(z["ReLU"])
-    return {
-        "sigmoid": a * (1 - a),
-        "tanh": 1 - t**2,
-        "leaky ReLU": tf.where(z["leaky ReLU"] > 0, one, float(leak) * one),
-        # z > 0 and not a >= 0, which holds for every output of a ReLU and would pass everything back.
-        "ReLU": tf.where(z["ReLU"] > 0, one, 0 * one),
-    }
+def differ(row):
+    """Return whether the three answers for z = 0 differ, which they do at a kink."""
+    return not np.allclose(row[1:3], row.published, rtol=0, atol=1e-4)
 
 
-def derivative_by_tape(activation, z):
-    z = tf.Variable(z)
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(activation(z))
-    return tape.gradient(total, z)
+def plot_derivative(da_dz, ax):
+    """Draw da/dz (n,) of an activation without a kink."""
+    ax.plot(Z, da_dz, color=plotting.COLOURS[1], label="da/dz")
 
 
-def gradients_by_tape(z, leak):
-    return {
-        name: derivative_by_tape(activation, z[name])
-        for name, activation in activations(leak).items()
-    }
+def plot_kink(da_dz, row, ax):
+    """Draw da/dz (n,) with a gap at the kink, two open circles there, and the three answers."""
+    _, orange, green, *_ = plotting.COLOURS
+    ax.plot(Z, np.where(Z == 0, np.nan, da_dz), color=orange, label="da/dz")
+    sides = {"color": "white", "markeredgecolor": orange, "markersize": 13}
+    ax.plot(Z[[KINK, KINK]], da_dz[[KINK - 1, KINK + 1]], "o", **sides)
 
-
-# %%
-# Iterate
-# -------
-# Four ways to write one function. The tape follows the code, and each operation has a convention of its own.
-
-WAYS_TO_WRITE_RELU = {
-    "tf.nn.relu(z)": tf.nn.relu,
-    "tf.maximum(0, z)": lambda z: tf.maximum(0.0, z),
-    "(z + tf.abs(z)) / 2": lambda z: (z + tf.abs(z)) / 2,
-    "tf.maximum(z, 0)": lambda z: tf.maximum(z, 0.0),
-}
-
-
-# %%
-# Plot and main
-# -------------
-def plot_jump(y, said, ax):
-    """Draw da/dz (n,) with a gap at the kink, an open circle at either side of it, and marks for what is said of it."""
-    (line,) = ax.plot(Z, np.where(Z == 0, np.nan, y), label="da/dz")
-    sides = {"color": "white", "markeredgecolor": line.get_color(), "markersize": 13}
-    ax.plot(Z[[KINK, KINK]], y[[KINK - 1, KINK + 1]], "o", **sides)
-    marks = (("o", line.get_color(), 8), ("X", plotting.COLOURS[2], 9), ("D", "black", 5))
-    for (name, value), (marker, colour, size) in zip(said.items(), marks, strict=True):
-        ax.plot(0, value, marker, color=colour, markersize=size, label=f"at 0, {name}")
+    marks = [
+        ("TensorFlow", row.learned, "o", orange),
+        ("central difference", row.expected, "X", green),
+        ("D5", row.published, "D", "black"),
+    ]
+    for who, answer, marker, colour in marks:
+        ax.plot(0, answer, marker, color=colour, markersize=7, label=who)
+        ax.text(-0.35, answer + 0.1, f"{who}: {answer:.2g}", color=colour, ha="right")
 
 
 def plot(leak, by_tape, comparison):
-    figure, axes = plotting.subplots(
-        2, 2, size=(10, 7), sharex=True, sharey=True, subplot_kw={"ylim": (-1.5, 1.9)}
-    )
-    for ax, (name, activation), at_zero in zip(
-        axes.flat, activations(leak).items(), comparison, strict=True
-    ):
-        plotting.curves(Z, {"a": activation(Z)}, "z", "", ax=ax, linewidth=4)
-        if name.endswith("ReLU"):
-            said = dict(
-                zip(("TensorFlow", "central difference", "the document"), at_zero[1:4], strict=True)
-            )
-            plot_jump(by_tape[name], said, ax)
+    panels = {"sharex": True, "sharey": True, "subplot_kw": {"ylim": (-1.5, 1.9)}}
+    figure, axes = plotting.subplots(2, 2, size=(8, 6.5), **panels)
+    blue, orange, *_ = plotting.COLOURS
+    a = activate(prepare(Z), leak)
+    for ax, name, row in zip(axes.flat, NAMES, comparison, strict=True):
+        da_dz = by_tape[name]
+        ax.plot(Z, a[name], color=blue, linewidth=3, label="a")
+        ax.text(1.3, np.interp(1.3, Z, a[name]) + 0.12, "a", color=blue, ha="right", size="large")
+        ax.text(3, da_dz[Z == 3][0] + 0.1, "da/dz", color=orange)
+
+        called = name[0].upper() + name[1:]
+        if differ(row):
+            plot_kink(da_dz, row, ax)
+            ax.set_title(f"{called} gets three answers at its kink")
         else:
-            plotting.curves(Z, {"da/dz": by_tape[name]}, "z", "", ax=ax)
-        ax.set_title(f"{name} passes back at most {by_tape[name].max():.2g}")
-        ax.legend(loc="lower right")
+            plot_derivative(da_dz, ax)
+            ax.set_title(f"{called} passes back at most {da_dz.max():.2g}")
+        ax.set_xlabel("z")
     return figure
 
 
 def main(
-    leak: float = 0.1, seed: int = 0, figures: Path = plotting.FIGURES, show: bool = False
+    leak: float = 0.1,
+    seed: int = 0,
+    figures: Path = plotting.FIGURES,
+    show: bool = False,
 ) -> Derivatives:
-    """Compare the derivatives of sigmoid, tanh, leaky ReLU and ReLU by hand, by the tape and by differences.
+    """Compare the derivatives of four activations by hand, by the tape and by differences.
 
     Args:
         leak: slope of leaky ReLU where z < 0, from -1 (it is |z|) to 1 (it is z)
@@ -160,38 +225,29 @@ def main(
     command.check(seed)
     command.check_between(-1, 1, leak=leak)
     leak = float(np.float32(leak))  # tf.nn.leaky_relu keeps its slope as a float32
-    away = dict.fromkeys(PUBLISHED, np.delete(Z, KINK))
-    gradient_check.check_gradients(
-        loss, gradients_by_hand, gradients_by_tape, away, (leak,), seed, label="{}: da_dz"
-    )
 
-    z = dict.fromkeys(PUBLISHED, Z)
+    without_kink = prepare(np.delete(Z, KINK))
+    gradient_check.check_gradients(
+        loss, gradients_by_hand, gradients_by_tape, without_kink, (leak,), seed, label="{}: da_dz"
+    )
+    z = prepare(Z)
     by_hand = {name: gradient.numpy() for name, gradient in gradients_by_hand(z, leak).items()}
     by_tape = {name: gradient.numpy() for name, gradient in gradients_by_tape(z, leak).items()}
-    if not all(np.allclose(by_hand[name], by_tape[name], rtol=0, atol=1e-12) for name in z):
-        raise gradient_check.GradientError(
-            "da_dz as written by hand disagrees with the tape at the kink"
-        )
-    rows = [
-        [code, *derivative_by_tape(relu, [-1.0, 0.0, 1.0]).numpy()]
-        for code, relu in WAYS_TO_WRITE_RELU.items()
-    ]
+    require_agreement(by_hand, by_tape)
+
+    slopes = slopes_of_relu(tf.constant([-1.0, 0.0, 1.0]))
+    rows = [[code, *da_dz.numpy()] for code, da_dz in slopes.items()]
     print(report.table(["da_dz of ReLU as", "z = -1", "z = 0", "z = 1"], rows))
 
-    comparison, h = [], np.float64(1e-5)
-    for name, activation in activations(leak).items():
-        difference = (activation(h) - activation(-h)) / (
-            2 * h
-        )  # at a kink: the mean of the slopes of its two sides
-        comparison.append(
-            report.Row(
-                f"{name}'(0)", float(by_tape[name][KINK]), float(difference), PUBLISHED[name]
-            )
-        )
-    figure = plotting.save(
-        plot(leak, by_tape, comparison), figures, "03_activation_derivatives", show
-    )
+    differences = central_differences(leak)
+    comparison = []
+    for name in NAMES:
+        by_tensorflow = float(by_tape[name][KINK])
+        answers = by_tensorflow, differences[name], DOCUMENT[name]
+        comparison.append(report.Row(f"{name}'(0)", *answers, source=report.REPRODUCED))
     report.print_comparison(comparison)
+    drawing = plot(leak, by_tape, comparison)
+    figure = plotting.save(drawing, figures, "03_activation_derivatives", show)
     return Derivatives(Z, by_hand, by_tape, comparison, figure)
 
 

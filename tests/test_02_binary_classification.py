@@ -1,6 +1,6 @@
 from gradients import assert_gradients_right
 from tf_backprop import datasets
-from tf_backprop.support.errors import UsageError
+from tf_backprop.support.errors import GradientError, UsageError
 from tools import ledger
 
 import numpy as np
@@ -32,9 +32,9 @@ def scatter(x, y, optimum, rate):
 
 @pytest.fixture(scope="module")
 def runs(lesson):
-    """Return x, y, trajectory and optimum for many seeds, run as the lesson runs them."""
-    trajectories, _, xs, ys = ledger.many_seeds(lesson, 40, 1400, 0.05)
-    return [(x, y, trajectory, exact(x, y)) for x, y, trajectory in zip(xs, ys, trajectories.T, strict=True)]
+    """Return x, y, trajectory, losses and optimum for many seeds, run as the lesson runs them."""
+    trajectories, losses, xs, ys = ledger.many_seeds(lesson, datasets.two_classes, 40, 1400, 0.05)
+    return [(x, y, A, L, exact(x, y)) for x, y, A, L in zip(xs, ys, trajectories.T, losses.T, strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -46,11 +46,28 @@ def test_gradient(lesson, seed):
     assert_gradients_right(lesson.loss, lesson.gradients_by_hand, lesson.gradients_by_tape, A, (x[some], y[some]))
 
 
+def test_a_wrong_gradient_is_an_error_and_nothing_is_trained_or_drawn(lesson, tmp_path, monkeypatch):
+    right = lesson.gradients_by_hand
+    monkeypatch.setattr(lesson, "gradients_by_hand", lambda A, x, y: -right(A, x, y))
+    monkeypatch.setattr(lesson, "train", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(GradientError, match="dL_dA: the gradient disagrees"):
+        lesson.main(figures=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_loss_is_the_one_of_the_docstring(lesson):
     x, y = datasets.two_classes(np.random.default_rng(1))
     p = sigmoid(x.astype(float) - 0.5)
-    expected = np.mean(-y * np.log(p) - (1 - y) * np.log(1 - p))
-    assert float(lesson.loss(np.float32(-0.5), x, y)) == pytest.approx(expected, rel=1e-5)
+    each = -y * np.log(p) - (1 - y) * np.log(1 - p)
+    np.testing.assert_allclose(lesson.losses_of_samples(np.float32(-0.5), x, y), each, rtol=1e-4)
+    assert float(lesson.loss(np.float32(-0.5), x, y)) == pytest.approx(np.mean(each), rel=1e-5)
+
+
+@pytest.mark.parametrize("z", [-200.0, -1.0, 0.0, 1.0, 200.0])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_the_loss_is_tensorflows_formula_of_the_comment(lesson, z, y):
+    formula = max(z, 0) - y * z + np.log(1 + np.exp(-abs(z)))
+    assert float(lesson.losses_of_samples(z, 0.0, y)) == pytest.approx(formula, rel=1e-5)
 
 
 def test_result_is_what_happened(lesson, tmp_path):
@@ -66,25 +83,85 @@ def test_result_is_what_happened(lesson, tmp_path):
     assert result.optimum == pytest.approx(exact(x, y), abs=1e-5)
     assert result.accuracy == pytest.approx(np.mean(np.round(sigmoid(x + A)) == y))
     answer = result.comparison[-1]
-    assert answer == ("A at step 1400", pytest.approx(A), result.optimum, lesson.PUBLISHED[1400])
-    assert [row.published for row in result.comparison] == [1.0, *lesson.PUBLISHED.values()]
+    assert answer[:4] == ("A at step 1400", pytest.approx(A), result.optimum, lesson.PUBLISHED[1400])
+    printed = [1.0, *lesson.PUBLISHED_LOSSES.values(), *lesson.PUBLISHED.values()]
+    assert [row.published for row in result.comparison] == printed
+
+
+def test_the_printed_table_has_what_is_returned_and_what_the_document_printed(lesson, default_run):
+    result, printed = default_run("02_binary_classification")
+    lines = printed.splitlines()
+    by_quantity = {line.partition("  ")[0]: line.partition("  ")[2].split(maxsplit=3) for line in lines}
+    best = lesson.accuracy(result.optimum, *datasets.two_classes(np.random.default_rng(0)))
+    assert by_quantity["accuracy"] == [f"{result.accuracy:g}", f"{best:g}", "1", "printed by the document"]
+    for step in range(200, 1401, 200):
+        A = float(result.trajectory[step - 1])
+        expected = f"{result.optimum:.6g}" if step == 1400 else "-"
+        document = f"{lesson.PUBLISHED[step]:.6g}"
+        assert by_quantity[f"A at step {step}"] == [f"{A:.6g}", expected, document, "printed by the document"]
+        loss = float(result.losses[step - 1])
+        document = f"{lesson.PUBLISHED_LOSSES[step]:.6g}"
+        columns = by_quantity[f"loss of one random sample, step {step}"]
+        assert columns == [f"{loss:.6g}", "-", document, "printed by the document"]
+    assert len(lines) <= 20
+
+
+def test_figure_has_the_classes_the_boundary_and_the_descent(lesson, default_result):
+    x, y = datasets.two_classes(np.random.default_rng(0))
+    left, right = lesson.plot(x, y, default_result.trajectory, default_result.optimum).axes
+    A = default_result.trajectory[-1]
+    lines = {line.get_label(): line for line in left.lines}
+    for label, name in enumerate(("class 0", "class 1")):
+        np.testing.assert_array_equal(lines[name].get_xdata(), x[y == label])
+    curve = lines["p = σ(x + A)"]
+    np.testing.assert_allclose(curve.get_ydata(), sigmoid(curve.get_xdata() + A), rtol=1e-6)
+    assert set(lines["boundary"].get_xdata()) == {-A}
+    written = {text.get_text(): text for text in left.texts}
+    assert set(written) == {"class 0", "class 1", "p = σ(x + A)", f"x = -A = {-A:.2f}"}
+    for name in ("class 0", "class 1", "p = σ(x + A)"):
+        assert written[name].get_color() == lines[name].get_color()
+    assert (left.get_xlabel(), left.get_ylabel()) == ("x", "density; probability p of class 1")
+    assert left.get_title() == "The boundary is where p crosses one half"
+    for density, label in zip(left.collections, (0, 1), strict=True):
+        at, height = density.get_paths()[0].vertices.T
+        assert at[np.argmax(height)] == pytest.approx(x[y == label].mean(), abs=0.05)
+        assert height.max() == pytest.approx(1 / (x[y == label].std() * np.sqrt(2 * np.pi)), rel=0.01)
+
+    lines = {line.get_label(): line for line in right.lines}
+    assert list(lines["A learned here"].get_xdata()) == list(range(1, 1401))
+    np.testing.assert_array_equal(lines["A learned here"].get_ydata(), default_result.trajectory)
+    assert set(lines["exact optimum"].get_ydata()) == {default_result.optimum}
+    dots = lines["printed by the document"]
+    assert dict(zip(dots.get_xdata(), dots.get_ydata(), strict=True)) == lesson.PUBLISHED
+    optimum = f"{default_result.optimum:.4g}"
+    names = {f"exact optimum {optimum}": "exact optimum"} | {name: name for name in lines if name != "exact optimum"}
+    assert {text.get_text(): text.get_color() for text in right.texts} == {
+        text: lines[name].get_color() for text, name in names.items()
+    }
+    assert (right.get_xlabel(), right.get_ylabel(), right.get_yscale()) == ("step", "A", "linear")
+    assert right.get_title() == f"A falls fast, and then wanders around {optimum}"
 
 
 def test_reaches_the_optimum_from_many_seeds(runs):
     # In units of the scatter that the noise gives, 40 ends should have mean 0 and sd 1.
-    distances = [(t[-1] - optimum) / scatter(x, y, optimum, 0.05) for x, y, t, optimum in runs]
+    distances = [(t[-1] - optimum) / scatter(x, y, optimum, 0.05) for x, y, t, _, optimum in runs]
     assert np.max(np.abs(distances)) < 4
     assert abs(np.mean(distances)) < 4 / np.sqrt(len(runs))
     assert 0.6 < np.std(distances) < 1.5
 
 
 def test_published_numbers_are_within_the_spread(lesson, runs):
-    trajectories = np.array([trajectory for _, _, trajectory, _ in runs])
+    trajectories = np.array([trajectory for _, _, trajectory, _, _ in runs])
     assert list(lesson.PUBLISHED) == list(range(200, 1401, 200))
     for step, published in lesson.PUBLISHED.items():
         at = trajectories[:, step - 1]
         assert abs(published - at.mean()) < 2.5 * at.std()
-    accuracies = [lesson.accuracy(trajectory[-1], x, y) for x, y, trajectory, _ in runs]
+    losses = np.array([losses for _, _, _, losses, _ in runs])
+    assert list(lesson.PUBLISHED_LOSSES) == list(lesson.PUBLISHED)
+    for step, published in lesson.PUBLISHED_LOSSES.items():
+        around = losses[:, step - 10 : step + 10]
+        assert around.min() < published < around.max()
+    accuracies = [lesson.accuracy(trajectory[-1], x, y) for x, y, trajectory, _, _ in runs]
     assert np.mean(accuracies) == pytest.approx(0.977, abs=0.01)  # P(N(0, 1) < 2): the means are 4 apart
     assert np.mean(np.equal(accuracies, lesson.PUBLISHED_ACCURACY)) < 0.5, "a lucky draw"
     assert max(accuracies) == lesson.PUBLISHED_ACCURACY
@@ -99,7 +176,7 @@ def test_the_data_of_the_documents_comments_would_give_zero():
 
 def test_try_larger_rate_is_sooner_there_and_wanders_farther(lesson, tmp_path, runs):
     result = lesson.main(learning_rate=1.0, figures=tmp_path)
-    x, y, slow, optimum = runs[0]
+    x, y, slow, _, optimum = runs[0]
     assert result.optimum == pytest.approx(optimum, abs=1e-5)
     arrival, usual = (np.argmax(np.abs(t - optimum) < 0.1) for t in (result.trajectory, slow))
     assert 0 < arrival < usual / 5

@@ -68,15 +68,15 @@ SOFTMAX = [
     ("bias summed over everything", BIAS, '"b": tf.reduce_sum(dL_dz) + 0 * p[0]'),
     ("softmax over the batch", "tf.nn.softmax(", "tf.nn.softmax(axis=0, logits="),
 ]
-REGRESSION, CLASSES = "tf.reduce_mean(2 * (x * A - y) * x)", "tf.reduce_mean(tf.sigmoid(x + A) - y)"
+REGRESSION, CLASSES = "tf.reduce_mean(dL_dy_hat * dy_hat_dA)", "dL_dz = p - y"
 FAULTS = [
     *(("08_mnist_softmax", softmax_case, *fault) for fault in SOFTMAX),
     *(("11_mnist_softmax_hand_derived", softmax_case, *fault) for fault in SOFTMAX),
-    ("01_regression", scalar_case, "factor 2 lost", REGRESSION, "tf.reduce_mean((x * A - y) * x)"),
+    ("01_regression", scalar_case, "factor 2 lost", "2 * (y_hat - y)", "(y_hat - y)"),
     ("01_regression", scalar_case, "wrong sign", REGRESSION, "-" + REGRESSION),
-    ("01_regression", scalar_case, "missing 1/n", REGRESSION, "tf.reduce_sum(2 * (x * A - y) * x)"),
-    ("02_binary_classification", scalar_case, "wrong sign", CLASSES, "tf.reduce_mean(y - tf.sigmoid(x + A))"),
-    ("02_binary_classification", scalar_case, "missing 1/n", CLASSES, "tf.reduce_sum(tf.sigmoid(x + A) - y)"),
+    ("01_regression", scalar_case, "missing 1/n", REGRESSION, "tf.reduce_sum(dL_dy_hat * dy_hat_dA)"),
+    ("02_binary_classification", scalar_case, "wrong sign", CLASSES, "dL_dz = y - p"),
+    ("02_binary_classification", scalar_case, "missing 1/n", "tf.reduce_mean(dL_dz)", "tf.reduce_sum(dL_dz)"),
     ("07_two_layer_network", two_layer_case, "missing 1/n", " / y.shape[0]", ""),
     ("07_two_layer_network", two_layer_case, "factor 2 lost", "2 * (h @", "(h @"),
     ("07_two_layer_network", two_layer_case, "frozen w1", "tf.transpose(x) @ dL_dh", "0 * tf.transpose(x) @ dL_dh"),

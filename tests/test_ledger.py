@@ -2,6 +2,7 @@
 
 import os
 
+from tf_backprop import datasets
 from tf_backprop.support.errors import UsageError
 from tools import ledger, readme
 
@@ -76,13 +77,16 @@ def test_readme_has_the_committed_ledger():
     assert readme.blocks(readme.README.read_text(encoding="utf-8"))["ledger"] == ledger.table(COMMITTED)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("01_regression", 0.02), ("02_binary_classification", 0.05)])
-def test_a_batch_of_seeds_is_the_lessons_own_runs(name, rate, load):
+@pytest.mark.parametrize(
+    ("name", "data", "rate"),
+    [("01_regression", datasets.regression, 0.02), ("02_binary_classification", datasets.two_classes, 0.05)],
+)
+def test_a_batch_of_seeds_is_the_lessons_own_runs(name, data, rate, load):
     lesson = load(name)
-    trajectories, losses, *_ = ledger.many_seeds(lesson, seeds=4, steps=100, learning_rate=rate)
+    trajectories, losses, *_ = ledger.many_seeds(lesson, data, seeds=4, steps=100, learning_rate=rate)
     assert trajectories.shape == losses.shape == (100, 4)
     for seed in range(4):
-        trajectory, loss = lesson.train(*lesson.prepare(seed, 100), rate)
+        trajectory, loss = lesson.train(*ledger.prepare(lesson, data, seed, 100), rate)
         np.testing.assert_allclose(trajectories[:, seed], trajectory, rtol=1e-6)
         np.testing.assert_allclose(losses[:, seed], loss, rtol=1e-4, atol=1e-6)
 

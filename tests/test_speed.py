@@ -2,8 +2,9 @@
 
 import re
 
-from tf_backprop import command  # noqa: F401 - imports TensorFlow, quietly
+from tf_backprop import command, datasets  # noqa: F401 - command imports TensorFlow, quietly
 from tf_backprop.support import lessons
+from tools import ledger
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def test_a_plain_loop_traces_nothing_and_stays_in_float32(number, functions):
     if number == "05":
         module.descend(np.float32(module.STARTS), 3, 0.01, 4)
     else:
-        module.train(*module.prepare(seed=0, steps=3), 0.01)
+        data = datasets.regression if number == "01" else datasets.two_classes
+        module.train(*ledger.prepare(module, data, seed=0, steps=3), 0.01)
     assert seen == {tf.float32}
     assert [function for function in functions if function.calls] == []
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tf_backprop import command, report
+from tf_backprop import command, datasets, report
 from tf_backprop.support import lessons
 from tools import readme
 
@@ -92,13 +92,21 @@ def _run(lesson: ModuleType, **options):
     return result
 
 
-def many_seeds(lesson: ModuleType, seeds: int, steps: int, learning_rate: float):
+def prepare(lesson: ModuleType, data: Callable, seed: int, steps: int):
+    """Return what lesson 01 or 02 trains from, drawn as its `main` draws it: A, the data x and y, and the order."""
+    rng = np.random.default_rng(seed)
+    x, y = data(rng)
+    A, order = lesson.prepare(rng, len(x), steps)
+    return A, x, y, order
+
+
+def many_seeds(lesson: ModuleType, data: Callable, seeds: int, steps: int, learning_rate: float):
     """Descend from the starts of many seeds at once; return A and losses, both (steps, seeds), and the data x and y.
 
     The lesson's own loop makes one run after the other. Here one step serves all seeds, each of which has its own A
     and its own sample, because so many runs would otherwise take minutes.
     """
-    prepared = [lesson.prepare(seed, steps) for seed in range(seeds)]
+    prepared = [prepare(lesson, data, seed, steps) for seed in range(seeds)]
     A, x, y, order = (np.array(part) for part in zip(*prepared, strict=True))  # order (seeds, steps)
 
     @tf.function
@@ -117,7 +125,7 @@ def many_seeds(lesson: ModuleType, seeds: int, steps: int, learning_rate: float)
 def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
     """Yield the entries of D1's first half: A, and the loss of the sample of the step."""
     lesson = load("01_regression")
-    trajectory, losses, x, _ = many_seeds(lesson, seeds, 100, 0.02)
+    trajectory, losses, x, _ = many_seeds(lesson, datasets.regression, seeds, 100, 0.02)
     optimum = float(np.mean([10 * part.sum() / (part @ part) for part in x]))
     printed = {25: ("6.12853956", "16.45088196"), 50: ("8.55680943", "2.18415046")}
     printed |= {75: ("9.50547695", "5.29813051"), 100: ("9.89214897", "0.34628963")}
@@ -129,7 +137,7 @@ def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
 def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
     """Yield the entries of D1's second half: A, and the accuracy."""
     lesson = load("02_binary_classification")
-    trajectory, _, x, y = many_seeds(lesson, seeds, 1400, 0.05)
+    trajectory, _, x, y = many_seeds(lesson, datasets.two_classes, seeds, 1400, 0.05)
     optimum = float(np.mean([lesson.exact_optimum(*data) for data in zip(x, y, strict=True)]))
     printed = dict(zip(range(200, 1401, 200), ("3.84576249", "0.42345378", "-0.35141727"), strict=False))
     printed |= {800: "-0.74206048", 1000: "-0.89036471", 1200: "-0.90850282", 1400: "-1.09374011"}
