@@ -204,8 +204,7 @@ def _lesson_01_or_02(module) -> float:
 
 
 def _lesson_05(module) -> float:
-    square = np.stack(np.meshgrid(module.SIDE, module.SIDE), axis=-1).reshape(-1, 2)
-    points = np.concatenate([np.float32(module.STARTS), square])
+    points = module.all_points(module.STARTS)
     paths, _ = module.descend(points, 200, 0.01, len(module.STARTS))
     return float(np.sum(paths[-1]))
 
