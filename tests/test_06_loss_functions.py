@@ -1,9 +1,13 @@
+import functools
+
 from gradients import assert_gradients_right
-from tf_backprop.support.errors import UsageError
+from tf_backprop.plotting import COLOURS
+from tf_backprop.support.errors import GradientError, UsageError
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.colors import to_hex
 
 WAYS = [(way, dtype) for way in ("from logits", "naive", "clipped") for dtype in ("float64", "float32")]
 
@@ -35,7 +39,7 @@ def test_clipped_gradient_is_zero_where_the_clip_acts_and_unchanged_elsewhere(le
     rng = np.random.default_rng(0)
     z, t, clip = tf.Variable(rng.normal(0, 3, (40, 3))), np.eye(3)[rng.integers(3, size=40)], 0.05
     with tf.GradientTape() as tape:
-        L = lesson.cross_entropy(z, t, "clipped", clip)
+        L = lesson.cross_entropy(lesson.log_p_clipped(z, clip), t)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     clipped = np.sum(t * p, axis=1, keepdims=True) < clip
     assert 5 < clipped.sum() < 35
@@ -86,9 +90,19 @@ def test_each_loss_asks_for_its_own_answer(lesson, tmp_path, seed):
         assert learned == pytest.approx(lowest, abs=2 * cell), name
 
 
+def log_p(lesson, way, clip=1e-12):
+    """Return the lesson's function of z that takes one of the three ways to log p."""
+    return {
+        "from logits": lesson.log_p_from_logits,
+        "naive": lesson.log_p_naive,
+        "clipped": functools.partial(lesson.log_p_clipped, clip=clip),
+    }[way]
+
+
 @pytest.mark.parametrize(("way", "dtype"), WAYS)
 def test_a_miss_by_200(lesson, way, dtype):
-    loss, slope = (float(number) for number in lesson.miss(np.array([200.0]), way, dtype, 1e-12)[:, 0])
+    numbers = lesson.miss(tf.constant([200.0], dtype), log_p(lesson, way))
+    loss, slope = (float(number) for number in numbers[:, 0])
     if way == "clipped":
         assert loss == pytest.approx(27.631, abs=1e-3)
         assert slope == 0
@@ -123,20 +137,61 @@ def test_curves_of_a_miss(result, way, dtype):
 
 
 def test_naive_form_is_nan_for_a_right_answer_too(lesson):
-    right = tf.constant([[200.0, 0.0]])
+    z = tf.constant([[200.0, 0.0]])
     t = tf.constant([[1.0, 0.0]])
-    assert np.isnan(lesson.cross_entropy(right, t, "naive"))
-    assert lesson.cross_entropy(right, t, "clipped", 1e-12) == 0
-    assert lesson.cross_entropy(right, t) == 0
+    assert np.isnan(lesson.cross_entropy(lesson.log_p_naive(z), t))
+    assert lesson.cross_entropy(lesson.log_p_clipped(z, 1e-12), t) == 0
+    assert lesson.cross_entropy(lesson.log_p_from_logits(z), t) == 0
 
 
-def test_where_the_gradient_is_lost(result):
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_documents_mean_over_the_classes_divides_by_their_number(lesson, classes):
+    rng = np.random.default_rng(classes)
+    z, t = tf.constant(rng.normal(0, 2, (7, classes))), np.eye(classes)[rng.integers(classes, size=7)]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    L, dL_dz = lesson.loss_and_gradient(z, t, lesson.log_p_from_logits)
+    assert float(L) == pytest.approx(-np.mean(np.log(p[t == 1])))
+    np.testing.assert_allclose(dL_dz, (p - t) / 7, atol=1e-14)
+    # What D2 has, by NumPy: reduce_mean(y * log(y_hat)) over everything.
+    L, dL_dz = lesson.loss_and_gradient(z, t, lesson.log_p_from_logits, lesson.cross_entropy_of_d2)
+    assert float(L) == pytest.approx(-np.mean(t * np.log(p)))
+    np.testing.assert_allclose(dL_dz, (p - t) / 7 / classes, atol=1e-14)
+
+
+def test_ten_equal_logits_are_compared(result):
+    found = rows(result)
+    assert found["10 equal logits, L"] == pytest.approx((2.302585, 2.302585), abs=1e-6)
+    assert found["10 equal logits, L of D2's code"] == pytest.approx((0.2302585, 0.2302585), abs=1e-7)
+    assert found["10 equal logits, dL/dz"] == pytest.approx((-0.9, -0.9), abs=1e-12)
+    assert found["10 equal logits, dL/dz of D2's code"] == pytest.approx((-0.09, -0.09), abs=1e-12)
+
+
+def test_the_smallest_p_is_where_softmax_begins_to_give_zero(lesson):
+    tiny = {dtype: float(np.finfo(dtype).tiny) for dtype in ("float32", "float64")}
+    found = {dtype: lesson.smallest_p(dtype) for dtype in tiny}
+    # oneDNN, which is on by default on x86, gives up at twice the smallest normal float32.
+    assert found["float32"] == pytest.approx(2 * tiny["float32"], rel=1e-5) or (
+        found["float32"] <= tiny["float32"] * (1 + 1e-5)
+    )
+    assert found["float64"] <= tiny["float64"] * (1 + 1e-5)
+    for dtype, p in found.items():
+        s = lesson.size_of_miss(p)
+        kept, lost = (float(tf.nn.softmax(tf.constant([0.0, at], dtype))[0]) for at in (s - 0.01, s + 0.01))
+        assert kept > 0 == lost
+
+
+def test_size_of_miss(lesson):
+    for s in (0.5, 27.6, 86.6):
+        assert lesson.size_of_miss(1 / (1 + np.exp(s))) == pytest.approx(s)
+
+
+def test_where_the_gradient_is_lost(lesson, result):
     found = rows(result)
     step = result.misses[1] / result.misses[0]
-    for dtype, ends in (("float32", 104.0), ("float64", 745.2)):
+    for dtype in ("float32", "float64"):
         learned, expected = found[f"gradient lost at s, naive {dtype}"]
-        assert expected == pytest.approx(-np.log(np.finfo(dtype).tiny))
-        assert expected - 0.75 < learned < ends  # 0.75: half the smallest normal number is log 2 away
+        assert expected == pytest.approx(-np.log(lesson.smallest_p(dtype)))
+        assert 1 - 1e-6 <= learned / expected < step * (1 + 1e-6)  # the next s of the grid
         learned, expected = found[f"gradient lost at s, clipped {dtype}"]
         assert expected == pytest.approx(12 * np.log(10))
         assert 1 <= learned / expected < step
@@ -173,3 +228,81 @@ def test_try_a_clip_that_float32_cannot_hold(lesson, tmp_path):
 def test_wrong_arguments(lesson, tmp_path, wrong):
     with pytest.raises(UsageError, match=f"^--{next(iter(wrong))} must be"):
         lesson.main(**wrong, figures=tmp_path)
+
+
+def test_printed_rows_are_those_that_are_returned(default_run):
+    result, printed = default_run("06_loss_functions")
+    lines = printed.splitlines()
+    assert lines[-1].startswith("figure: ")
+    table = [line.rsplit(maxsplit=2) for line in lines[-1 - len(result.comparison) : -1]]
+    assert [name.strip() for name, _, _ in table] == [row.quantity for row in result.comparison]
+    for (_, learned, expected), row in zip(table, result.comparison, strict=True):
+        assert (float(learned), float(expected)) == pytest.approx((row.learned, row.expected), rel=1e-5)
+
+
+def figure_of(lesson, result, under=3.0):
+    best = {name.removeprefix("best output, "): learned for name, (learned, _) in list(rows(result).items())[:3]}
+    return best, lesson.plot(result.outputs, result.values, best, under, result.misses, result.ways)
+
+
+def test_figure_shows_each_loss_with_its_dot_and_its_label(lesson, result):
+    best, figure = figure_of(lesson, result)
+    ax = figure.axes[0]
+    answers = {"squared": "the mean", "asymmetric": "the quantile 0.75", "cross-entropy": "the log-odds"}
+    labels = {text.get_text(): text for text in ax.texts}
+    for name, colour in zip(result.values, COLOURS, strict=False):
+        label = labels.pop(f"{name}: {best[name]:.3g}, {answers[name]}")
+        (line,) = (line for line in ax.lines if to_hex(line.get_color()).upper() == colour)
+        np.testing.assert_array_equal(line.get_data(), (result.outputs, result.values[name]))
+        assert to_hex(label.get_color()).upper() == colour
+        lowest = result.outputs[np.argmin(result.values[name])]
+        dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+        assert min(np.abs(np.subtract(dots, lowest))) < 3 * (result.outputs[1] - result.outputs[0])
+    assert not labels
+    heights = sorted(text.get_position()[1] for text in ax.texts)
+    assert min(np.diff(heights)) > 0.07 * ax.get_ylim()[1], "no label is on another"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("output o that all samples share", "loss")
+
+
+@pytest.mark.parametrize(("place", "which", "ylabel", "yscale"), [(1, 0, "loss", "log"), (2, 1, "dL/ds", "linear")])
+def test_figure_shows_each_way_in_float32_with_its_name_at_its_end(lesson, result, place, which, ylabel, yscale):
+    ax = figure_of(lesson, result)[1].axes[place]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("size s of the miss", ylabel)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", yscale)
+    curves = [line for line in ax.lines if line.get_marker() == "None"]
+    assert len(curves) == len(ax.texts) == 3
+    for curve, text, way in zip(curves, ax.texts, ("from logits", "naive", "clipped"), strict=True):
+        y = result.ways[way, "float32"][which]
+        np.testing.assert_array_equal(curve.get_data(), (result.misses, y))
+        last = np.flatnonzero(np.isfinite(y))[-1]
+        assert (text.get_text(), text.xy) == (way, (result.misses[last], y[last]))
+    (cross,) = (line for line in ax.lines if line.get_marker() == "X")
+    naive = result.ways["naive", "float32"][which]
+    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == tuple(
+        array[np.isfinite(naive)][-1] for array in (result.misses, naive)
+    )
+
+
+def test_titles_say_where_naive_and_clipped_fail(lesson, result, tmp_path):
+    _, loss, slope = (ax.get_title() for ax in figure_of(lesson, result)[1].axes)
+    found = rows(result)
+    naive, clipped = (found[f"gradient lost at s, {way} float32"][0] for way in ("naive", "clipped"))
+    assert loss == f"Naive: an infinite loss from s = {naive:.3g} on.\nClipped: a loss of at most {12 * np.log(10):.3g}"
+    assert (
+        slope == f"Naive: the gradient NaN from s = {naive:.3g} on.\nClipped: the gradient 0 from s = {clipped:.3g} on"
+    )
+    vain = lesson.main(clip=1e-50, figures=tmp_path)
+    for ax in figure_of(lesson, vain)[1].axes[1:]:
+        assert ax.get_title().endswith("The clip prevents nothing: float32 rounds it to 0")
+
+
+@pytest.mark.parametrize("name", ["squared", "asymmetric", "cross-entropy"])
+def test_a_wrong_gradient_is_an_error_and_nothing_is_drawn(lesson, monkeypatch, tmp_path, name):
+    right = lesson.gradients_by_hand
+    monkeypatch.setattr(
+        lesson, "gradients_by_hand", lambda p, *batch: {**right(p, *batch), name: right(p, *batch)[name] * 25}
+    )
+    monkeypatch.setattr(lesson, "share", None)
+    with pytest.raises(GradientError, match=f"{name} loss: the gradient disagrees"):
+        lesson.main(figures=tmp_path)
+    assert not list(tmp_path.iterdir())
