@@ -5,24 +5,25 @@ Wrong gradients that still converge
 The loss falls and the accuracy is good: is the gradient right, and could you have noticed?
 
 Each famous mistake trains beside what is right, from the same start and with the same batches.
-Most mistakes are made in a network for images, which has n rows x in a batch, and their labels y::
+Most of them are made in a network for images x (n, pixels) with labels y (n,)::
 
-    a1 = relu(x W1 + b1)            (n, hidden)
-    z2 = a1 W2 + b2                 (n, 10)
-    L = mean(-log softmax(z2)[y])
+    a1 = relu(x W1 + b1)  (n, hidden),   z2 = a1 W2 + b2  (n, 10),   L = mean(-log softmax(z2)[y])
+    dL/dz2 = (softmax(z2) - onehot(y)) / n,       dL/dz1 = dL/dz2 W2ᵀ where a1 > 0, and 0 elsewhere
+    dL/dW1 = xᵀ dL/dz1,   dL/db1 = Σ_n dL/dz1,    dL/dW2 = a1ᵀ dL/dz2,   dL/db2 = Σ_n dL/dz2
 
-    dL/dz2 = (softmax(z2) - onehot(y)) / n,      dL/dz1 = dL/dz2 W2ᵀ where a1 > 0, else 0
-    dL/dW1 = xᵀ dL/dz1,  dL/db1 = Σ_n dL/dz1,  and in the same way dL/dW2 = a1ᵀ dL/dz2, dL/db2
-
-What you should see: the loss falls in every run, and most runs reach the accuracy that is asked for.
+What you should see: the loss falls in every run. Most mistakes reach the accuracy that is asked
+for; with MNIST one of them, linear-with-bias, ends above what is right. The gradient check catches
+them all. It compares the first update with central differences of the loss that is *meant*: of a
+loss that is written wrongly, the tape gives the right gradient.
 
 Try
 
-- ``--mistake relu-ge``: one mistake by itself. W2 and b2 are right; W1 and b1 are behind the ReLU.
-- ``--learning-rate 0.1``: the mistakes that lengthen the step now fail the accuracy test as well.
+- ``--mistake relu-ge``: one mistake by parameter. W1 and b1 are wrong, because the way back to them
+  leads through the ReLU; W2 and b2 are right.
+- ``--learning-rate 0.1``: mistakes that only lengthen the step now fail the test of accuracy too.
 
-Re-runs no document: linear-hidden is D2's network, summed and pixel-bias are D4's gradient, and
-frozen-bias is D5's update. The other mistakes come from other public tutorials.
+Re-runs no document. Of the five tutorials of this collection, D2 has linear-hidden and clips its
+logarithm, D4 has summed and pixel-bias, D5 has frozen-bias; other public code has the others.
 """
 
 from collections.abc import Callable
@@ -364,15 +365,18 @@ def norm(v):
     return float(np.sqrt(np.sum(np.square(v))))
 
 
+def require_right(errors):
+    """Raise `GradientError` when an error of what should be right is larger than rounding."""
+    wrong = [f"dL_d{name}" for name, error in errors.items() if not error < TOLERANCE]
+    if wrong:
+        said = f"{', '.join(wrong)}: the repaired gradient disagrees with central differences"
+        raise gradient_check.GradientError(said)
+
+
 def judge(mistake, right, wrong):
     """Judge a mistaken run beside the right one, each with its update errors and its curves."""
     right_errors, right_curves = right
     wrong_errors, wrong_curves = wrong
-    unsound = [f"dL_d{name}" for name, error in right_errors.items() if not error < TOLERANCE]
-    if unsound:
-        said = f"{', '.join(unsound)}: the repaired gradient disagrees with central differences"
-        raise gradient_check.GradientError(said)
-
     accuracy = float(right_curves[0, -1]), float(wrong_curves[0, -1])
     error = max(right_errors.values()), max(wrong_errors.values())
     errors = {name: (right_errors[name], wrong_errors[name]) for name in right_errors}
@@ -391,9 +395,13 @@ def verdicts(task, chosen, stretches, length, learning_rate):
     right_loss = partial(loss, forward=task.right.forward, output_loss=task.right.output_loss)
     slopes = gradient_check.central_differences(right_loss, point, batch)
 
+    def errors_of(code):
+        return update_errors(point, first_update(code, point, batch), slopes)
+
+    require_right(errors_of(task.right))  # before anything trains
+
     def errors_and_curves(code):
-        errors = update_errors(point, first_update(code, point, batch), slopes)
-        return errors, learning_curves(task, code, order, learning_rate)
+        return errors_of(code), learning_curves(task, code, order, learning_rate)
 
     right = errors_and_curves(task.right)
     return [judge(name, right, errors_and_curves(task.mistakes[name])) for name in chosen]
@@ -421,13 +429,13 @@ class WrongGradients(NamedTuple):
 
 IN_WORDS = {
     "summed": "1/n is missing",
-    "two-scales": "a sum for W, a mean for b",
-    "pixel-bias": "b1: mean over pixels",
-    "relu-ge": "ReLU slope by ≥ 0",
-    "missing-axis": "the sum is over the batch",
+    "two-scales": "sum for W, mean for b",
+    "pixel-bias": "a mean over pixels for b1",
+    "relu-ge": "a1 >= 0 for a1 > 0",
+    "missing-axis": "a sum over the batch",
     "batch-softmax": "softmax over the batch",
     "clipped-log": "log of a clipped p",
-    "double-softmax": "softmax before the softmax",
+    "double-softmax": "softmax applied twice",
     "frozen-bias": "b1 and b2 never move",
     "column-minus-row": "(n, 1) - (n,) broadcasts",
     "linear-hidden": "no ReLU, no biases",
@@ -443,7 +451,7 @@ def plot_test(right, wrong, caught, ax):
     """Draw one row for each mistake: the right and the mistaken value, by what the test says."""
     places = np.arange(len(wrong))
     ax.hlines(places, right, wrong, color="0.75", linewidth=2, zorder=1)
-    ax.plot(right, places, "o", color=RIGHT_COLOUR, markersize=6, label="right")
+    ax.plot(right, places, "o", color=RIGHT_COLOUR, markersize=5, zorder=4, label="right")
     for chosen, style in ((~caught, MISSED), (caught, CAUGHT)):
         ax.plot(wrong[chosen], places[chosen], linestyle="", markersize=9, **style)
     ax.tick_params(axis="y", length=0)
@@ -461,27 +469,44 @@ def plot_all(rows):
     """Draw one panel for each test, with one row for each mistake."""
     figure, axes = plotting.subplots(1, 3, (9.6, 7), sharey=True, width_ratios=(3, 2, 2))
     caught = np.array([row.caught for row in rows])
-    falls, passes, checks = caught.sum(axis=0)
+    _, passes, checks = caught.sum(axis=0)
     check, accuracy, falling = axes
 
     plot_test(*np.transpose([row.error for row in rows]), caught[:, 2], check)
-    check.set(xscale="log", xlim=(1e-11, 1e3), title=f"The gradient check\ncatches {checks}")
+    check.set(
+        xscale="log",
+        xlim=(1e-11, 1e3),
+        title=f"The gradient check\ncatches {in_words(checks, len(rows))}",
+    )
     shade(check, TOLERANCE, 1e3, f"relative error of the gradient\n(above {TOLERANCE:g}: caught)")
 
     plot_test(*np.transpose([row.accuracy for row in rows]), caught[:, 1], accuracy)
-    accuracy.set(xlim=(0, 1.04), title=f"The accuracy\ncatches {passes}")
+    accuracy.set(xlim=(0, 1.04), title=f"The accuracy\ncatches {in_words(passes, len(rows))}")
     shade(accuracy, 0, BAR, f"accuracy at the end\n(below {BAR:g}: caught)")
 
-    left_over = np.array([row.curves[:, 1, -1] / row.curves[:, 1, 0] for row in rows])
-    plot_test(*left_over.T, caught[:, 0], falling)
-    falling.set(xlim=(0, 1.2), title=f"The falling loss\ncatches {falls}")
-    shade(falling, 1, 1.2, "last loss / first loss\n(above 1: caught)")
+    shares = np.array([row.curves[:, 1, -1] / row.curves[:, 1, 0] for row in rows])
+    high = max(1.2, 1.1 * np.max(shares, where=np.isfinite(shares), initial=0))
+    shares = np.nan_to_num(shares, nan=high, posinf=high)  # a loss that ran off is at the edge
+    plot_test(*shares.T, caught[:, 0], falling)
+    falls = in_words(len(rows) - caught[:, 0].sum(), len(rows))
+    falling.set(xlim=(0, high), title=f"The loss falls\nin {falls}")
+    shade(falling, 1, high, "last loss / first loss\n(not below 1: caught)")
 
-    names = [f"{row.mistake}\n{IN_WORDS[row.mistake]}" for row in rows]
-    check.set_yticks(np.arange(len(rows)), names, linespacing=1.1)
+    check.set_yticks(
+        np.arange(len(rows)), [row.mistake for row in rows], weight="bold", va="bottom"
+    )
+    for place, row in enumerate(rows):
+        words = {"ha": "right", "va": "top", "transform": check.get_yaxis_transform()}
+        check.text(-0.025, place + 0.05, IN_WORDS[row.mistake], **words)
     check.invert_yaxis()
     figure.legend(*legend_of_tests(), loc="outside upper center", ncols=3, frameon=False)
     return figure
+
+
+def in_words(found, of):
+    if found == 0:
+        return "none"
+    return f"all {of}" if found == of else f"{found} of {of}"
 
 
 def legend_of_tests():
@@ -500,7 +525,6 @@ def plot_errors(errors, ax):
     ax.axvline(TOLERANCE, color="black", linestyle="--", linewidth=1)
     ax.set_xlabel(f"relative error of the gradient (above {TOLERANCE:g}: wrong)")
     ax.invert_yaxis()
-    ax.legend(loc="lower left")
 
 
 def plot_runs(curves, updates, ax):

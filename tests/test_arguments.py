@@ -96,7 +96,7 @@ def test_whatever_main_is_given_it_returns_numbers_or_a_documented_error(name, l
     def drive(arguments):
         arguments = arguments | {"figures": folder} | ({"data": "digits"} if "data" in parameters else {})
         arguments |= {"workers": 1} if "workers" in parameters else {}  # several have a test of their own
-        if name == "13_wrong_gradients":  # all twelve mistakes have tests of their own
+        if name == "13_wrong_gradients":  # all mistakes have tests of their own
             arguments["mistake"] = arguments["mistake"] or "relu-ge"
         # Every example is to be short: what is not under test here stays small.
         for short in {"steps", "epochs"} & set(parameters):
