@@ -180,6 +180,17 @@ def test_a_softmax_too_many_makes_the_gradient_too_small(lesson, seed):
     assert float(sure) == pytest.approx(-np.log(np.e / (np.e + 9)), rel=1e-5)
 
 
+def test_double_softmax_has_the_gradient_of_the_derivations(lesson):
+    rng = np.random.default_rng(0)
+    z2, y = tf.constant(rng.normal(size=(7, 10))), tf.constant(rng.integers(10, size=7))
+    with tf.GradientTape() as tape:
+        tape.watch(z2)
+        L = lesson.double_softmax(z2, y)
+    p = tf.nn.softmax(z2).numpy()
+    g = (tf.nn.softmax(p).numpy() - np.eye(10)[y.numpy()]) / 7
+    np.testing.assert_allclose(tape.gradient(L, z2), p * (g - np.sum(p * g, axis=1, keepdims=True)), rtol=1e-12)
+
+
 def test_column_minus_row_broadcasts(lesson):
     z2, y = tf.constant([[1.0], [2.0], [4.0]]), tf.constant([1, 0, 1])
     assert float(lesson.squared_error(z2, y)) == pytest.approx((0 + 4 + 9) / 3)
