@@ -40,8 +40,8 @@ from matplotlib.lines import Line2D
 # %%
 # Prepare
 # -------
-# Each mistake is a function with the mistake's name. It stands below the right function and takes the
-# same arguments; the comment in its first line says what is different.
+# Each mistake is a function with the mistake's name. It stands below the right function and takes
+# the same arguments; the comment in its first line says what is different.
 HIDDEN = 24  # units behind the ReLU
 
 
