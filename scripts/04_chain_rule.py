@@ -80,9 +80,8 @@ def derivatives_by_hand(x, w1, b1, w2, b2):
 
 
 def derivatives_by_tape(x, w1, b1, w2, b2):
-    with tf.GradientTape(
-        persistent=True
-    ) as tape:  # a tape that is not persistent answers only once
+    # A tape that is not persistent answers only once.
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, w1, b1, w2, b2])
         y1, y2 = forward(x, w1, b1, w2, b2)
 

@@ -1,13 +1,17 @@
 """What every lesson has to do, found by pattern: a new one is tested without being registered."""
 
 import ast
+import builtins
+import dis
 import inspect
 import itertools
+import sys
 
 from tf_backprop.support import lessons
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 LESSONS = [lesson.name for lesson in lessons.find()]
@@ -77,7 +81,7 @@ def test_form(name, load):
     assert 12 <= len(docstring.splitlines()) <= 28
     assert sum(line.startswith("- ``") for line in rest) == 2, "two Try lines"
     cells = [line[2:] for line in _cell_titles(source)]
-    assert cells[:4] in (["Prepare", "Forward", step, "Iterate"] for step in ("Backward", "The gradient"))
+    assert cells[:4] == ["Prepare", "Forward", "Backward", "Iterate"]
     assert cells[-2:] == ["Plot and main", "Run"]
     parameters = inspect.signature(load(name).main).parameters
     assert list(parameters)[-3:] == ["seed", "figures", "show"]
@@ -112,6 +116,65 @@ def docstrings(node):
 def _cell_titles(source):
     lines = source.splitlines()
     return [lines[i + 1] for i, line in enumerate(lines) if line == "# %%"]
+
+
+def cells_of(source):
+    """Return the code of each cell by its title, without the docstring and the imports before the first."""
+    cells = {}
+    for cell in source.split("# %%\n")[1:]:
+        title, _, code = cell.removeprefix("# ").partition("\n")
+        cells[title] = code
+    return cells
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_one_thought_a_line(name):
+    source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+    assert max(map(len, source.splitlines())) <= 100
+    comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    for node in ast.walk(ast.parse(source)):
+        line = getattr(node, "lineno", None)
+        assert not isinstance(node, ast.NamedExpr), line
+        if isinstance(node, ast.Assign):
+            assert not any(isinstance(inner, ast.Lambda) for inner in ast.walk(node.value)), line
+            together = isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+            assert not together, f"line {line}: two things are assigned in one line"
+        if isinstance(node, comprehensions):
+            inner = [each for each in ast.walk(node) if isinstance(each, comprehensions)]
+            assert inner == [node], f"line {line}: a comprehension in a comprehension"
+        assert not (isinstance(node, ast.Name) and node.id in ("locals", "globals")), line
+
+
+def global_names(code):
+    """Return the global names that a code object and those inside it read."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    return names.union(*(global_names(inner) for inner in code.co_consts if inspect.iscode(inner)))
+
+
+def acts(name, monkeypatch):
+    """Return what the four acts define in an empty notebook with NumPy and TensorFlow, without this package."""
+    source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+    cells = cells_of(source)
+    namespace = {"np": np, "tf": tf}
+    standard = [line for line in source.splitlines() if line.startswith(("import ", "from typing", "from pathlib"))]
+    for module in [module for module in sys.modules if module.partition(".")[0] == "tf_backprop"]:
+        monkeypatch.setitem(sys.modules, module, None)  # to import it raises ImportError
+    exec("\n".join(standard), namespace)
+    for title in ("Prepare", "Forward", "Backward", "Iterate"):
+        exec(cells[title], namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_four_acts_can_be_copied(name, monkeypatch):
+    """All that they name is NumPy, TensorFlow, Python or one of them."""
+    namespace = acts(name, monkeypatch)
+    values = [getattr(value, "python_function", value) for value in namespace.values()]  # of a tf.function
+    functions = [f for f in values if inspect.isfunction(f) and f.__globals__ is namespace]
+    assert len(functions) >= 4
+    for function in functions:
+        missing = global_names(function.__code__) - {*namespace, *dir(builtins)}
+        assert not missing, f"{function.__name__} needs {missing}"
 
 
 @pytest.mark.parametrize("name", LESSONS)
