@@ -210,9 +210,9 @@ def _lesson_05(module) -> float:
 
 
 def _lesson_07(module) -> float:
-    data, start = datasets.volume_and_weight(), module.initial_weights(1)
+    data, start = datasets.volume_and_weight(), module.initial_parameters(1)
     x, y = data.x.reshape(-1, 8, 2), data.y.reshape(-1, 8, 1)
-    runs = [module.train(name, start, x, y, 3000, 0.001, 0.9) for name in ("sgd", "momentum", "adam")]
+    runs = [module.train(optimizer, start, x, y, 3000, 0.001, 0.9) for optimizer in module.OPTIMIZERS.values()]
     return float(sum(losses[-1] for _, losses in runs))
 
 
@@ -255,7 +255,8 @@ def _eager_05(module) -> float:
 
 
 def _session_07(module) -> float:
-    v1, data, start = tf.compat.v1, datasets.volume_and_weight(), module.initial_weights(1)
+    v1, data = tf.compat.v1, datasets.volume_and_weight()
+    start = {name: w.numpy() for name, w in module.initial_parameters(1).items()}
     kinds = {
         "sgd": v1.train.GradientDescentOptimizer(0.001),
         "momentum": v1.train.MomentumOptimizer(0.001, 0.9),

@@ -2,7 +2,7 @@
 
 Every number is the value of a piece of code: the piece is found in the source by its syntax, evaluated as it stands
 there, and shown beside its number. So the page can show neither a line that is not in the lesson nor a number that the
-line does not give. The lesson has no activation on its hidden layer; the two functions below add a sigmoid to its own.
+line does not give. The lesson has no activation on its hidden layer; the functions below add a sigmoid to its own.
 """
 
 import ast
@@ -25,21 +25,29 @@ from pygments.token import STANDARD_TYPES
 LESSON = lessons.SCRIPTS / "07_two_layer_network.py"
 
 
-def sigmoid_loss(weights, x, y):
-    """L = mean((σ(x w1) w2 - y)²)."""
-    return tf.reduce_mean((tf.sigmoid(x @ weights["w1"]) @ weights["w2"] - y) ** 2)
+def sigmoid_forward(parameters, x):
+    """Return h = σ(x w1) and y_hat = h w2."""
+    z = x @ parameters["w1"]  # (n, 2) (2, 3) -> (n, 3)
+    h = tf.sigmoid(z)  # (n, 3)
+    y_hat = h @ parameters["w2"]  # (n, 3) (3, 1) -> (n, 1)
+    return h, y_hat
 
 
-def sigmoid_gradients_by_hand(weights, x, y):
+def sigmoid_loss(parameters, x, y):
+    """L = mean((y_hat - y)²)."""
+    _, y_hat = sigmoid_forward(parameters, x)
+    return tf.reduce_mean((y_hat - y) ** 2)
+
+
+def sigmoid_gradients_by_hand(parameters, x, y):
     """dL/dw1 and dL/dw2 as in the lesson, except for dL_dz."""
-    h = tf.sigmoid(x @ weights["w1"])  # (n, 3)
-    dL_dy_hat = 2 * (h @ weights["w2"] - y) / y.shape[0]  # (n, 1), 2 of the square, 1/n for L is a mean
-    dL_dh = dL_dy_hat @ tf.transpose(weights["w2"])  # (n, 1) (1, 3) -> (n, 3), w2ᵀ: back through w2
+    h, y_hat = sigmoid_forward(parameters, x)
+    dL_dy_hat = 2 * (y_hat - y) / y.shape[0]  # (n, 1), 2: of the square, 1/n: L is a mean
+    dL_dw2 = tf.transpose(h) @ dL_dy_hat  # (3, n) (n, 1), hᵀ: sums over the rows
+    dL_dh = dL_dy_hat @ tf.transpose(parameters["w2"])  # (n, 1) (1, 3), w2ᵀ: back through w2
     dL_dz = dL_dh * h * (1 - h)  # (n, 3), σ'(z) = h (1 - h): back through σ, unit by unit
-    return {
-        "w1": tf.transpose(x) @ dL_dz,  # (2, n) (n, 3) -> (2, 3), xᵀ: the rows are summed
-        "w2": tf.transpose(h) @ dL_dy_hat,  # (3, n) (n, 1) -> (3, 1), hᵀ: the rows are summed
-    }
+    dL_dw1 = tf.transpose(x) @ dL_dz  # (2, n) (n, 3), xᵀ: sums over the rows
+    return {"w1": dL_dw1, "w2": dL_dw2}
 
 
 def export() -> dict:
@@ -60,53 +68,66 @@ def export() -> dict:
     """
     lesson = lessons.load(LESSON)
     defaults = {name: parameter.default for name, parameter in inspect.signature(lesson.main).parameters.items()}
-    data, start = datasets.volume_and_weight(), lesson.initial_weights(defaults["seed"])
+    data, start = datasets.volume_and_weight(), lesson.initial_parameters(defaults["seed"])
     x, y = (tf.constant(rows[:1], tf.float64) for rows in (data.x, data.y))
-    weights = {name: tf.constant(w, tf.float64) for name, w in start.items()}
-    numbers = {"x": x, "y": y, **weights, "learning_rate": defaults["learning_rate"]}
+    parameters = {name: tf.cast(w, tf.float64) for name, w in start.items()}
+    numbers = {"x": x, "y": y, **parameters, "learning_rate": defaults["learning_rate"]}
     here = Path(__file__)
-    update = (LESSON, "update")
+    update = (LESSON, "gradient_descent")
     return {
         "numbers": _plain(numbers),
         "identity": _run(
             lesson,
-            {"loss": (LESSON, "loss"), "gradients": (LESSON, "gradients_by_hand"), "update": update},
+            {
+                "forward": (LESSON, "forward"),
+                "loss": (LESSON, "loss"),
+                "gradients": (LESSON, "gradients_by_hand"),
+                "update": update,
+            },
             numbers,
         ),
         "sigmoid": _run(
             lesson,
-            {"loss": (here, "sigmoid_loss"), "gradients": (here, "sigmoid_gradients_by_hand"), "update": update},
+            {
+                "forward": (here, "sigmoid_forward"),
+                "loss": (here, "sigmoid_loss"),
+                "gradients": (here, "sigmoid_gradients_by_hand"),
+                "update": update,
+            },
             numbers,
         ),
     }
 
 
-def gradients_by_tape(loss, weights, x, y):
-    """Return the derivatives of ``loss(weights, x, y)`` by each of the `weights`, from the tape."""
+def gradients_by_tape(loss, parameters, x, y):
+    """Return the derivatives of ``loss(parameters, x, y)`` by each of the `parameters`, from the tape."""
     with tf.GradientTape() as tape:
-        tape.watch(weights)
-        L = loss(weights, x, y)
-    return tape.gradient(L, weights)
+        tape.watch(parameters)
+        L = loss(parameters, x, y)
+    return tape.gradient(L, parameters)
 
 
 def _run(lesson: ModuleType, functions: dict[str, tuple[Path, str]], numbers: dict) -> dict:
     """Evaluate every piece of the `functions`, (file, name) by part, at `numbers`, in the order of the page."""
     trees = {part: _function(path, name) for part, (path, name) in functions.items()}
     pieces = _pieces(trees)
-    rate, weights = numbers["learning_rate"], {name: numbers[name] for name in ("w1", "w2")}
-    known = {"weights": weights, "x": numbers["x"], "y": numbers["y"], "learning_rate": rate}
+    rate, parameters = numbers["learning_rate"], {name: numbers[name] for name in ("w1", "w2")}
+    known = {"parameters": parameters, "x": numbers["x"], "y": numbers["y"], "learning_rate": rate}
     values = {}
     for symbol, node in pieces.items():
         if symbol != "new_w":
             values[symbol] = known[symbol] = _value(lesson, node, known)
-    for name, w in weights.items():
+    for name, w in parameters.items():
         values[f"new_{name}"] = _value(lesson, pieces["new_w"], {"w": w, "dL_dw": values[f"dL_d{name}"], **known})
-    new = {name: values[f"new_{name}"] for name in weights}
-    values["new_L"] = _value(lesson, pieces["L"], known | {"weights": new})
+    known["parameters"] = {name: values[f"new_{name}"] for name in parameters}
+    for symbol in ("z", "h", "y_hat", "L"):
+        if symbol in pieces:
+            known[symbol] = _value(lesson, pieces[symbol], known)
+    values["new_L"] = known["L"]
 
     loss = sigmoid_loss if "dL_dz" in pieces else lesson.loss
-    by_tape = gradients_by_tape(loss, weights, numbers["x"], numbers["y"])
-    if not all(np.allclose(values[f"dL_d{name}"], by_tape[name], rtol=1e-12, atol=1e-12) for name in weights):
+    by_tape = gradients_by_tape(loss, parameters, numbers["x"], numbers["y"])
+    if not all(np.allclose(values[f"dL_d{name}"], by_tape[name], rtol=1e-12, atol=1e-12) for name in parameters):
         raise GradientError("docs/export_steps.py: a gradient written by hand disagrees with the tape")
     return {"values": _plain(values), "code": _code(functions, trees, pieces), "file": _file(functions["loss"][0])}
 
@@ -122,21 +143,16 @@ def _function(path: Path, name: str) -> ast.FunctionDef:
 
 def _pieces(trees: dict[str, ast.FunctionDef]) -> dict[str, ast.expr]:
     """Return the expression behind each symbol of the page, in the order of computing."""
-    L = trees["loss"].body[-1].value
-    products = [n for n in ast.walk(L) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult)]
-    y_hat = products[0]  # ast.walk comes to the outer product first
-    h = y_hat.left
-    pieces = ({"z": h.args[0]} if isinstance(h, ast.Call) else {}) | {"h": h, "y_hat": y_hat, "L": L}
-    for statement in trees["gradients"].body:
-        if isinstance(statement, ast.Assign) and statement.targets[0].id.startswith("dL_"):
-            pieces[statement.targets[0].id] = statement.value
-    gradients = trees["gradients"].body[-1].value
-    pieces |= {f"dL_d{k.value}": value for k, value in zip(gradients.keys, gradients.values, strict=True)}
-    return pieces | {"new_w": _first_return(trees["update"]).value.elts[0]}  # plain descent: w, and its slots m and v
+    gradients = _assigned(trees["gradients"])
+    pieces = _assigned(trees["forward"]) | {"L": trees["loss"].body[-1].value}
+    pieces |= {symbol: value for symbol, value in gradients.items() if symbol.startswith("dL_")}
+    return pieces | {"new_w": trees["update"].body[-1].value.elts[0]}  # what returns with w are its slots m and v
 
 
-def _first_return(function: ast.FunctionDef) -> ast.Return:
-    return min((n for n in ast.walk(function) if isinstance(n, ast.Return)), key=lambda node: node.lineno)
+def _assigned(function: ast.FunctionDef) -> dict[str, ast.expr]:
+    """Return what a function assigns to single names, by name."""
+    assignments = [statement for statement in function.body if isinstance(statement, ast.Assign)]
+    return {one.targets[0].id: one.value for one in assignments if isinstance(one.targets[0], ast.Name)}
 
 
 def _code(functions: dict, trees: dict[str, ast.FunctionDef], pieces: dict[str, ast.expr]) -> str:
@@ -144,8 +160,7 @@ def _code(functions: dict, trees: dict[str, ast.FunctionDef], pieces: dict[str, 
     blocks = []
     for part, (path, _) in functions.items():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        last = (_first_return(trees[part]) if part == "update" else trees[part]).end_lineno
-        first = trees[part].lineno
+        first, last = trees[part].lineno, trees[part].end_lineno
         own = {s: n for s, n in pieces.items() if any(n is node for node in ast.walk(trees[part]))}
         spans = {s: (_offset(lines, n.lineno, n.col_offset), _offset(lines, n.end_lineno, n.end_col_offset))
                  for s, n in own.items()}  # fmt: skip

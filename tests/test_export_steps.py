@@ -32,9 +32,9 @@ def exported(exporter):
 @pytest.mark.parametrize("mode", ["identity", "sigmoid"])
 def test_the_values_are_those_of_the_lessons_first_row_and_start(mode, exported, exporter, load):
     lesson = load("07_two_layer_network")
-    data, weights = datasets.volume_and_weight(), lesson.initial_weights(1)
+    data, weights = datasets.volume_and_weight(), lesson.initial_parameters(1)
     row = [tf.constant(array[:1], tf.float64) for array in (data.x, data.y)]
-    weights = {name: tf.constant(w, tf.float64) for name, w in weights.items()}
+    weights = {name: tf.cast(w, tf.float64) for name, w in weights.items()}
     loss = lesson.loss if mode == "identity" else exporter.sigmoid_loss
     values, numbers = exported[mode]["values"], exported["numbers"]
     assert (numbers["x"], numbers["y"]) == (data.x[0].tolist(), data.y[0, 0])

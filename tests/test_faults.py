@@ -78,7 +78,7 @@ FAULTS = [
     ("02_binary_classification", scalar_case, "wrong sign", CLASSES, "dL_dz = y - p"),
     ("02_binary_classification", scalar_case, "missing 1/n", "tf.reduce_mean(dL_dz)", "tf.reduce_sum(dL_dz)"),
     ("07_two_layer_network", two_layer_case, "missing 1/n", " / y.shape[0]", ""),
-    ("07_two_layer_network", two_layer_case, "factor 2 lost", "2 * (h @", "(h @"),
+    ("07_two_layer_network", two_layer_case, "factor 2 lost", "2 * (y_hat - y)", "(y_hat - y)"),
     ("07_two_layer_network", two_layer_case, "frozen w1", "tf.transpose(x) @ dL_dh", "0 * tf.transpose(x) @ dL_dh"),
     ("12_moons_mlp", moons_case, "missing 1/n", "(a4 - Y) / X.shape[0] *", "(a4 - Y) *"),
     ("12_moons_mlp", moons_case, "wrong sign", "(a4 - Y) / X", "(Y - a4) / X"),

@@ -197,12 +197,12 @@ def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
                 because.get(optimizer, ROUNDING),
             )
     yield Entry("D2", "07", "loss after 3000 steps, sgd", "0.388334", result.losses["sgd"][-1:], result.floor)
-    start = load("07_two_layer_network").initial_weights(seed=1)
+    start = load("07_two_layer_network").initial_parameters(seed=1)
     starts = {"w1": (("-0.8113182", "1.4845988", "0.06532937"), ("-2.4427042", "0.0992484", "0.5912243"))}
     starts |= {"w2": (("-0.8113182",), ("1.4845988",), ("0.06532937",))}
     for name, rows in starts.items():
         for (row, column), value in np.ndenumerate(rows):
-            ours = start[name][row, column : column + 1]
+            ours = start[name].numpy()[row, column : column + 1]
             yield Entry("D2", "07", f"{name}[{row}, {column}] at the start", str(value), ours, None, ROUNDING)
     ends = {"w1": (("-0.7000663", "0.9136318", "0.0895357"), ("-2.3402493", "-0.1464127", "0.5882305"))}
     ends |= {"w2": (("-0.0602427",), ("0.9195619",), ("-0.0682071",))}

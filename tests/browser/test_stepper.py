@@ -137,8 +137,8 @@ def compare(states, expected):
 def start(load):
     """Return x, y, w1, w2 and the learning rate that the page begins with."""
     lesson = load("07_two_layer_network")
-    weights, data = lesson.initial_weights(1), lesson.datasets.volume_and_weight()
-    return data.x[:1], data.y[:1], weights["w1"], weights["w2"], 0.001
+    parameters, data = lesson.initial_parameters(1), lesson.datasets.volume_and_weight()
+    return data.x[:1], data.y[:1], parameters["w1"].numpy(), parameters["w2"].numpy(), 0.001
 
 
 @pytest.mark.parametrize("mode", STEPS)
