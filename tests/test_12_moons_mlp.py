@@ -1,11 +1,14 @@
+import contextlib
+import io
 import itertools
+import re
 import warnings
 from functools import partial
 
 from gradients import assert_gradients_right
-from tf_backprop import datasets, plotting
+from tf_backprop import datasets, plotting, report
 from tf_backprop.support import lessons
-from tf_backprop.support.errors import DivergedError, UsageError
+from tf_backprop.support.errors import DivergedError, GradientError, UsageError
 
 import numpy as np
 import pytest
@@ -24,14 +27,31 @@ def one_hot(y):
     return np.eye(2, dtype=np.float32)[y]
 
 
+def start_of(lesson, rng, *units):
+    return {name: p.numpy() for name, p in lesson.initial_parameters(rng, *units).items()}
+
+
 def chosen(lesson, activation):
     functions = lesson.loss, lesson.gradients_by_hand, lesson.gradients_by_tape
     return [partial(function, activation=activation) for function in functions]
 
 
 @pytest.fixture(scope="module")
-def trained(lesson, tmp_path_factory):
-    return lesson.main(epochs=300, seed=3, figures=tmp_path_factory.mktemp("trained"))
+def run(lesson, tmp_path_factory):
+    """Return a run of 300 epochs: its result, what it printed, and the figure."""
+    drawn, plot = [], lesson.plot
+    lesson.plot = lambda *given: drawn.append(plot(*given)) or drawn[-1]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            result = lesson.main(epochs=300, seed=3, figures=tmp_path_factory.mktemp("trained"))
+    finally:
+        lesson.plot = plot
+    return result, out.getvalue(), drawn[0]
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    return run[0]
 
 
 @pytest.fixture(scope="module")
@@ -47,25 +67,53 @@ def frozen(lesson, tmp_path_factory):
 def test_gradient(lesson, activation, seed):
     rng = np.random.default_rng(seed)  # a smaller network, all its layers of different sizes, none that of the batch
     parameters = {
-        name: p + 0.3 * rng.normal(size=p.shape) for name, p in lesson.initial_parameters(rng, (2, 3, 5, 4, 2)).items()
+        name: p + 0.3 * rng.normal(size=p.shape) for name, p in start_of(lesson, rng, (2, 3, 5, 4, 2)).items()
     }
     batch = rng.normal(size=(7, 2)), one_hot(rng.integers(2, size=7))
     assert_gradients_right(*chosen(lesson, activation), parameters, batch)
 
 
+def test_the_starts_own_tensors_go_through_the_tape(lesson):
+    (X, y), _ = datasets.moons()
+    start = lesson.initial_parameters(np.random.default_rng(0))
+    by_tape = lesson.gradients_by_tape(start, X[:5], one_hot(y[:5]))
+    for name, gradient in lesson.gradients_by_hand(start, X[:5], one_hot(y[:5])).items():
+        np.testing.assert_allclose(by_tape[name], gradient, rtol=1e-4, atol=1e-8)
+
+
+def test_loss_is_a_mean_over_samples_and_outputs(lesson):
+    (X, y), _ = datasets.moons()
+    start = lesson.initial_parameters(np.random.default_rng(0))
+    *_, a4 = lesson.forward(start, X)
+    assert lesson.loss(start, X, one_hot(y)) == pytest.approx(np.mean((a4.numpy() - one_hot(y)) ** 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [*WEIGHTS, *BIASES])
+def test_a_wrong_gradient_is_an_error_before_anything_is_trained_or_drawn(lesson, tmp_path, monkeypatch, name):
+    right = lesson.gradients_by_hand
+
+    def wrong(*at, activation):
+        gradients = right(*at, activation)
+        return {**gradients, name: 1.01 * gradients[name]}
+
+    monkeypatch.setattr(lesson, "gradients_by_hand", wrong)
+    monkeypatch.setattr(lesson, "train", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(GradientError, match=f"dL_d{name}: "):
+        lesson.main(epochs=1, figures=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradient_of_a_batch_is_the_mean_of_those_of_its_samples(lesson, activation):
     (X, y), _ = datasets.moons()
-    gradients = partial(
-        lesson.gradients_by_hand, lesson.initial_parameters(np.random.default_rng(0)), activation=activation
-    )
+    gradients = partial(lesson.gradients_by_hand, start_of(lesson, np.random.default_rng(0)), activation=activation)
     single = [gradients(X[i : i + 1], one_hot(y[i : i + 1])) for i in range(9)]
     for name, batch in gradients(X[:9], one_hot(y[:9])).items():
         np.testing.assert_allclose(batch, np.mean([dL[name] for dL in single], axis=0), rtol=1e-4, atol=1e-8)
 
 
 def test_relu_passes_nothing_back_at_zero(lesson):
-    parameters = lesson.initial_parameters(np.random.default_rng(0))
+    parameters = start_of(lesson, np.random.default_rng(0))
     parameters |= {"W1": np.zeros((2, 25), np.float32), "b1": np.zeros(25, np.float32)}  # z1 = 0 for every sample
     (X, y), _ = datasets.moons()
     parameters = {name: tf.constant(p) for name, p in parameters.items()}
@@ -79,7 +127,7 @@ def test_relu_passes_nothing_back_at_zero(lesson):
 def test_tanh_lets_more_of_the_error_reach_the_first_layer(lesson):
     (X, y), _ = datasets.moons()
     for seed in range(5):
-        parameters = lesson.initial_parameters(np.random.default_rng(seed))
+        parameters = start_of(lesson, np.random.default_rng(seed))
         size = {a: np.linalg.norm(lesson.gradients_by_hand(parameters, X, one_hot(y), a)["W1"]) for a in ACTIVATIONS}
         assert size["tanh"] > 10 * size["sigmoid"]
 
@@ -116,7 +164,7 @@ def in_numpy(parameters, X, Y, epochs, learning_rate, activation, train_biases):
 @pytest.mark.parametrize(("activation", "train_biases"), [("sigmoid", True), ("tanh", False), ("relu", True)])
 def test_compiled_training_is_what_numpy_does_one_sample_at_a_time(lesson, activation, train_biases):
     X, y = (part[:150] for part in datasets.moons()[0])
-    start = lesson.initial_parameters(np.random.default_rng(1))
+    start = start_of(lesson, np.random.default_rng(1))
     end = lesson.train(start, X, one_hot(y), tf.constant(2), tf.constant(0.05), activation, train_biases)
     for name, expected in in_numpy(start, X, one_hot(y), 2, 0.05, activation, train_biases).items():
         moved = np.abs(expected - start[name]).max()
@@ -141,7 +189,7 @@ def test_program_has_no_padding_and_is_traced_once(tmp_path):
 def test_reaches_the_best_possible_accuracy_from_many_seeds(lesson, activation):
     (X, y), test = datasets.moons()
     for seed in range(8):
-        parameters = lesson.initial_parameters(np.random.default_rng(seed))
+        parameters = start_of(lesson, np.random.default_rng(seed))
         parameters = lesson.train(parameters, X, one_hot(y), tf.constant(30), tf.constant(0.01), activation, True)
         accuracy = np.mean(np.argmax(lesson.forward(parameters, test.x, activation)[-1], axis=1) == test.y)
         assert accuracy == pytest.approx(BEST, abs=2 * SPREAD)
@@ -163,14 +211,14 @@ def test_records_are_every_ten_epochs_and_the_last_one(lesson, tmp_path, capsys)
     result = lesson.main(epochs=25, seed=4, activation="tanh", figures=tmp_path)
     assert result.epochs.tolist() == [0, 10, 20, 25]
     (X, y), test = datasets.moons()
-    for parameters, record in ((lesson.initial_parameters(np.random.default_rng(4)), 0), (result.parameters, -1)):
+    for parameters, record in ((start_of(lesson, np.random.default_rng(4)), 0), (result.parameters, -1)):
         a4 = lesson.forward(parameters, X, "tanh")[-1]
         assert result.mse[record] == pytest.approx(np.mean((a4 - one_hot(y)) ** 2), rel=1e-6)
         a4 = lesson.forward(parameters, test.x, "tanh")[-1].numpy()
         assert result.accuracy[record] == np.mean((a4[:, 1] > a4[:, 0]) == test.y)
     assert all(type(p) is np.ndarray and p.dtype == np.float32 for p in result.parameters.values())
     shapes = {name: p.shape for name, p in result.parameters.items()}
-    assert shapes == {name: p.shape for name, p in lesson.initial_parameters(np.random.default_rng(4)).items()}
+    assert shapes == {name: p.shape for name, p in start_of(lesson, np.random.default_rng(4)).items()}
     assert f"epoch            25\ntest accuracy {result.accuracy[-1]:.3f}\n" in capsys.readouterr().out
 
 
@@ -209,7 +257,7 @@ def test_documents_own_code_gave_the_same_curve(frozen):
 
 
 def test_frozen_biases_keep_every_bit_and_trained_ones_do_not(lesson, frozen, trained):
-    start = lesson.initial_parameters(np.random.default_rng(3))
+    start = start_of(lesson, np.random.default_rng(3))
     for name in WEIGHTS + BIASES:
         assert (frozen.parameters[name].tobytes() == start[name].tobytes()) == (name in BIASES)
         assert np.all(trained.parameters[name] != start[name])
@@ -232,6 +280,85 @@ def test_wrong_argument_is_named(lesson, wrong, tmp_path):
     with pytest.raises(UsageError, match=f"--{next(iter(wrong)).replace('_', '-')} must be"):
         lesson.main(**wrong, figures=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_printed_is_what_is_returned(run):
+    result, printed, _ = run
+    epochs = [int(number) for number in re.search(r"^epoch +(.+)$", printed, re.MULTILINE)[1].split()]
+    assert epochs == [100, 200, 300]
+    shown = re.search(r"^test accuracy ((?:0\.\d+ ?)+)$", printed, re.MULTILINE)[1].split()
+    assert shown == [f"{result.accuracy[result.epochs == epoch][0]:.3f}" for epoch in epochs]
+    for row in result.comparison:
+        assert re.search(rf"^{row.quantity} +{row.learned:.6g} +{row.expected:.6g}$", printed, re.MULTILINE)
+
+
+def test_the_documents_numbers_are_those_of_its_code_and_stand_beside_its_own_network(lesson, tmp_path, monkeypatch):
+    monkeypatch.setattr(lesson, "train", lambda parameters, *_: parameters)
+    own = lesson.main(train_biases=False, figures=tmp_path).comparison
+    assert [(row.published, row.source) for row in own] == [(0.025506, report.REPRODUCED), (0.975, report.REPRODUCED)]
+    for other in ({}, {"train_biases": False, "activation": "tanh"}, {"train_biases": False, "epochs": 990}):
+        assert [row.published for row in lesson.main(**other, figures=tmp_path).comparison] == [None, None]
+
+
+def test_figure_has_all_samples_and_the_boundaries(run, lesson):
+    result, _, figure = run
+    left, _, _ = figure.axes
+    (X, y), test = datasets.moons()
+    lines = {line.get_label(): line for line in left.lines}
+    for label in (0, 1):
+        points = np.array(lines[f"class {label}"].get_data()).T
+        np.testing.assert_array_equal(points, np.concatenate([X[y == label], test.x[test.y == label]]))
+    assert sum(len(line.get_xdata()) for line in left.lines) == 2000
+    shown = [text.get_text() for text in left.get_legend().get_texts()]
+    assert shown == ["class 0", "class 1", "best straight line", "epoch 100", "epoch 300", "best possible"]
+    assert (left.get_xlabel(), left.get_ylabel()) == ("x0", "x1")
+    straight, _, last, best = (np.concatenate([p.vertices for p in c.get_paths()]) for c in left.collections)
+    normal, offset = lesson.best_straight_line(*test)
+    np.testing.assert_allclose(straight @ normal, offset, atol=1e-5)
+    np.testing.assert_allclose(lesson.probability(result.parameters, np.float32(last), "sigmoid"), 0.5, atol=0.05)
+    np.testing.assert_allclose(datasets.moons_probability(best), 0.5, atol=0.1)
+
+
+def test_figure_has_the_records_of_the_document_and_all_of_them(run, lesson):
+    result, _, figure = run
+    left, middle, right = figure.axes
+    test = datasets.moons()[1]
+    normal, offset = lesson.best_straight_line(*test)
+    of_line = np.mean((test.x @ normal > offset) == test.y)
+    assert left.get_title() == "The boundary of epoch 100\nis no better than a straight line"
+    assert result.accuracy[10] <= of_line < 0.91
+    assert middle.get_title() == "The 11 records that D5 drew\nlook finished"
+    wrong = [f"{100 * (1 - share):.1f} %" for share in (result.accuracy[10], result.accuracy[-1])]
+    assert right.get_title() == "All 31 records: {} wrong at\nepoch 100 and {} at the end".format(*wrong)
+    for ax, records in ((middle, 11), (right, 31)):
+        assert (ax.get_xlabel(), ax.get_yscale()) == ("epoch", "log")
+        lines = {line.get_label(): line for line in ax.lines}
+        for name, values in (
+            ("test samples that are wrong", 1 - result.accuracy),
+            ("training mean squared error", result.mse),
+        ):
+            np.testing.assert_array_equal(lines[name].get_xdata(), result.epochs[:records])
+            np.testing.assert_array_equal(lines[name].get_ydata(), values[:records])
+        marked = [line for line in ax.lines if line.get_marker() == "o"]
+        assert [line.get_xdata().tolist() for line in marked] == [list(range(0, 101, 10))] * 2
+        low, high = ax.get_ylim()
+        assert low < min(result.mse.min(), 1 - result.accuracy.max())
+        assert high > max(result.mse.max(), 1 - result.accuracy.min())
+    across = sorted(line.get_ydata()[0] for line in right.lines if len(line.get_xdata()) == 2)
+    error, accuracy = result.comparison
+    np.testing.assert_allclose(across, sorted([1 - of_line, 1 - accuracy.expected, error.expected]))
+    places = {text.get_text(): text.xy[1] for text in right.texts}
+    assert places == {"best straight line": 1 - of_line, "best possible": 1 - accuracy.expected}
+
+
+def test_no_straight_line_is_right_on_more_samples(lesson):
+    rng = np.random.default_rng(0)
+    X, y = datasets.moons()[1]
+    normal, offset = lesson.best_straight_line(X, y)
+    best = np.mean((X @ normal > offset) == y)
+    for _ in range(20_000):
+        other = rng.normal(size=2)
+        assert np.mean((X @ other > rng.uniform(-1, 1)) == y) <= best + 2 / len(y)
 
 
 def test_boundary_that_is_nowhere_draws_without_a_warning(lesson):

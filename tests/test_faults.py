@@ -91,8 +91,8 @@ FAULTS = [
         'parameters["W3"], transpose_b=True',
         'tf.reshape(parameters["W3"], [4, 5])',
     ),
-    ("12_moons_mlp", moons_case, "activation's derivative left out", "* dσ(a2)", ""),
-    ("12_moons_mlp", relu_case, ">= in ReLU'", "tf.cast(r > 0, r.dtype)", "tf.cast(r >= 0, r.dtype)"),
+    ("12_moons_mlp", moons_case, "activation's derivative left out", "* slope(a2)", ""),
+    ("12_moons_mlp", relu_case, ">= in ReLU'", "tf.cast(a > 0, a.dtype)", "tf.cast(a >= 0, a.dtype)"),
 ]
 
 
