@@ -283,46 +283,41 @@ def plot_errors(epochs, mse, accuracy, ax):
     ax.legend(fontsize="medium", **below)
 
 
+def plot_references(best_line, best_possible, best_mse, ax):
+    """Draw the errors that no straight line and no classifier at all gets below."""
+    green, pink = plotting.COLOURS[2:4]
+    ax.axhline(best_line, color=green, linestyle="--")
+    ax.axhline(best_possible, color=pink, linestyle="-.")
+    ax.axhline(best_mse, color=pink, linestyle="-.")
+    right = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    ax.annotate("best straight line", (1, best_line), (0, 3), va="bottom", **right)
+    ax.annotate("best possible", (1, best_possible), (0, -5), va="top", **right)
+
+
 def plot(epochs, mse, accuracy, comparison, nodes, learned, train, test):
     ratios = {"width_ratios": [1.3, 0.75, 1.1]}
-    figure, (left, middle, right) = plotting.subplots(1, 3, size=(10, 4.4), gridspec_kw=ratios)
-
+    figure, axes = plotting.subplots(1, 3, size=(10, 4.4), gridspec_kw=ratios)
+    left, middle, right = axes
     shown = [epoch for epoch in learned if epoch in SHOWN or epoch == max(learned)]
-    plot_boundaries(nodes, {epoch: learned[epoch] for epoch in shown}, train, test, left)
+    wrong = dict(zip(epochs.tolist(), 1 - accuracy, strict=True))
+    first, last = shown[0], shown[-1]
     normal, offset = best_straight_line(*test)
-    of_line = np.mean((test.x @ normal > offset) == test.y)
-    at_first = accuracy[np.searchsorted(epochs, shown[0])]
-    finding = "has bent" if at_first > of_line else "is no better than a straight line"
-    left.set_title(f"The boundary of epoch {shown[0]:,}\n{finding}")
+    wrong_of_line = np.mean((test.x @ normal > offset) != test.y)
+
+    plot_boundaries(nodes, {epoch: learned[epoch] for epoch in shown}, train, test, left)
+    finding = "has bent" if wrong[first] < wrong_of_line else "is no better than a straight line"
+    left.set_title(f"The boundary of epoch {first:,}\n{finding}")
 
     drawn = slice(0, DRAWN_BY_D5)
     plot_errors(epochs[drawn], mse[drawn], accuracy[drawn], middle)
     middle.set_title(f"The {len(epochs[drawn])} records that D5 drew\nlook finished")
 
     plot_errors(epochs, mse, accuracy, right)
-    right.axhline(
-        1 - of_line, color=plotting.COLOURS[2], linestyle="--", label="best straight line"
-    )
     best_mse, best_accuracy = (row.expected for row in comparison)
-    references = {
-        "best straight line": (1 - of_line, plotting.COLOURS[2], "--", "bottom"),
-        "best possible": (1 - best_accuracy, plotting.COLOURS[3], "-.", "top"),
-    }
-    for name, (value, colour, style, side) in references.items():
-        right.axhline(value, color=colour, linestyle=style)
-        place = {
-            "xy": (1, value),
-            "xycoords": ("axes fraction", "data"),
-            "textcoords": "offset points",
-        }
-        right.annotate(
-            name, xytext=(0, 3 if side == "bottom" else -4), ha="right", va=side, **place
-        )
-    right.axhline(best_mse, color=plotting.COLOURS[3], linestyle="-.")
-    begin, end = (f"{100 * (1 - share):.1f} %" for share in (at_first, accuracy[-1]))
-    right.set_title(
-        f"All {len(epochs)} records: {begin} wrong at\nepoch {shown[0]:,} and {end} at the end"
-    )
+    plot_references(wrong_of_line, 1 - best_accuracy, best_mse, right)
+    percent = {epoch: f"{100 * wrong[epoch]:.1f} %" for epoch in (first, last)}
+    begin = f"All {len(epochs)} records: {percent[first]} wrong at"
+    right.set_title(f"{begin}\nepoch {first:,} and {percent[last]} at the end")
     return figure
 
 
