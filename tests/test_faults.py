@@ -58,14 +58,13 @@ def relu_case():
     return moons_case("relu")
 
 
-ONEHOT = "tf.one_hot(y, 10, dtype=p.dtype)"
-BIAS = '"b": tf.reduce_sum(dL_dz, axis=0)'
+BIAS = "dL_db = tf.reduce_sum(dL_dz, axis=0)"
 SOFTMAX = [
-    ("missing 1/n", " / tf.cast(len(x), p.dtype)", ""),
-    ("wrong sign", f"p - {ONEHOT})", f"{ONEHOT} - p)"),
-    ("frozen bias", BIAS, '"b": tf.zeros_like(dL_dz[0])'),
-    ("bias averaged over pixels", BIAS, '"b": tf.reduce_mean(tf.transpose(x) @ dL_dz, axis=0)'),
-    ("bias summed over everything", BIAS, '"b": tf.reduce_sum(dL_dz) + 0 * p[0]'),
+    ("missing 1/n", "(p - onehot) / n", "p - onehot"),
+    ("wrong sign", "(p - onehot) / n", "(onehot - p) / n"),
+    ("frozen bias", BIAS, "dL_db = tf.zeros_like(dL_dz[0])"),
+    ("bias averaged over pixels", BIAS, "dL_db = tf.reduce_mean(tf.transpose(x) @ dL_dz, axis=0)"),
+    ("bias summed over everything", BIAS, "dL_db = tf.reduce_sum(dL_dz) + 0 * p[0]"),
     ("softmax over the batch", "tf.nn.softmax(", "tf.nn.softmax(axis=0, logits="),
 ]
 REGRESSION, CLASSES = "tf.reduce_mean(dL_dy_hat * dy_hat_dA)", "dL_dz = p - y"
