@@ -18,9 +18,10 @@ tf.get_logger().setLevel("ERROR")  # TensorFlow would warn that every run traces
 
 def softmax_lesson(task: tasks.Softmax, epochs: int, number: str) -> float:
     """Train by the functions of the lesson `number`."""
-    module = load(number)
-    step = module.make_step(_variables(task), task.learning_rate)
-    return module.train(step, task.bytes, epochs, task.batch_size, task.seed)[-1]
+    module, (x, y) = load(number), task.bytes
+    start = module.start(task.pixels)
+    run = x, y, epochs, task.batch_size, task.seed
+    return module.train(module.take_step, task.learning_rate, start, *run)[1][-1]
 
 
 def load(number: str):

@@ -12,15 +12,19 @@ For a batch of n images x (n, 784) with labels y (n,)::
     dL/dW = xᵀ dL/dz                         (784, n) @ (n, 10) -> (784, 10)
     dL/db = column sums of dL/dz             (10,)
 
-What you should see: the cost is that of lessons 09 and 10, with the same weights at the end. The document's column is
-lower because its formula lacks the 1/n: its steps are as many times longer as a batch has images.
+What you should see: the costs and the weights are those of lessons 09 and 10. The document's
+column is lower, because its formula lacks the 1/n: its steps are n times too long. This file is
+lesson 10 but for the act Backward and for what ``--document-formula`` needs.
 
 Try
 
-- ``--document-formula``: the document's column comes out, beside the right formula with as long a step.
-- ``--learning-rate 1``: the right formula with the document's real step gets as low as the document did.
+- ``--document-formula``: the document's column comes out, beside the right formula with steps of
+  the same length.
+- ``--learning-rate 1``: the right formula with the document's real step gets as low as the
+  document did.
 
-Re-runs the third of the three ways in D4, "利用 tf.gradients 在 TensorFlow 中实现梯度下降".
+Re-runs the third of the three ways in D4, a Chinese web tutorial about gradient descent with
+TensorFlow 1, "利用 tf.gradients 在 TensorFlow 中实现梯度下降".
 """
 
 from pathlib import Path
@@ -34,48 +38,55 @@ import tensorflow as tf
 # %%
 # Prepare
 # -------
-# Zeros are a good start here: the loss is convex, so every start leads to the same minimum.
+# Zeros are a good start here. The loss is convex, and so every start leads to the same minimum.
 
-EPOCHS, JUDGED = (
-    10,
-    3000,
-)  # epochs over MNIST (as many updates on digits); test images the document judged by
+
+def start(pixels):
+    return {"W": tf.zeros([pixels, 10]), "b": tf.zeros([10])}
+
+
+def shuffled_batches(n, batch_size, rng):
+    """Return the n images' indices in a new order, as rows (batches, batch_size).
+
+    Images that do not fill a batch are left out, and wait for another epoch.
+    """
+    batches = n // batch_size
+    order = rng.permutation(n)
+    return order[: batches * batch_size].reshape(batches, batch_size)
 
 
 # %%
 # Forward
 # -------
+def logits(parameters, x):
+    return x @ parameters["W"] + parameters["b"]  # (n, 784) @ (784, 10) + (10,) -> (n, 10)
+
+
 def loss(parameters, x, y):
-    """L = mean over the batch of -log softmax(z)[y], from logits: no probability is ever rounded to zero."""
-    z = x @ parameters["W"] + parameters["b"]  # (n, 784) @ (784, 10) + (10,) -> (n, 10)
+    """L = mean over the batch of -log softmax(z)[y].
+
+    TensorFlow computes it from the logits, so that no probability is rounded to zero.
+    """
+    z = logits(parameters, x)
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=z))
 
 
 # %%
-# The gradient
-# ------------
-# All that differs between lessons 09, 10 and 11. Here the gradient is derived on paper, and the tape only checks it.
-STEM, TITLE = (
-    "11_mnist_softmax_hand_derived",
-    "The cost an epoch by hand: the document took longer steps",
-)
-PUBLISHED = [0.432943137, 0.330031527, 0.313661941, 0.306443773, 0.300219418]
-PUBLISHED += [0.298976618, 0.293222957, 0.291407861, 0.288372261, 0.286749691]
-PUBLISHED_ACCURACY = 0.898
+# Backward
+# --------
+# This act is what differs between lessons 09, 10 and 11. Here the gradient is derived on paper, and
+# the tape only checks it.
 
 
 def gradients_by_hand(parameters, x, y):
-    p = tf.nn.softmax(x @ parameters["W"] + parameters["b"])  # (n, 10), each row sums to 1
-    dL_dz = (p - tf.one_hot(y, 10, dtype=p.dtype)) / tf.cast(
-        len(x), p.dtype
-    )  # (n, 10), /n for L is a mean over n
-    return {
-        "W": tf.transpose(x)
-        @ dL_dz,  # (784, n) @ (n, 10) -> (784, 10): with xᵀ in front the n rows are summed
-        "b": tf.reduce_sum(
-            dL_dz, axis=0
-        ),  # (n, 10) -> (10,): b was added to each row, so the rows are summed
-    }
+    z = logits(parameters, x)  # x W + b
+    p = tf.nn.softmax(z)  # each row (10,) sums to 1
+    onehot = tf.one_hot(y, 10, dtype=p.dtype)  # 1 at the label, 0 elsewhere
+    n = tf.cast(len(x), p.dtype)  # L is a mean over n images
+    dL_dz = (p - onehot) / n  # divided by n like L itself
+    dL_dW = tf.transpose(x) @ dL_dz  # (784, n) @ (n, 10) sums over n
+    dL_db = tf.reduce_sum(dL_dz, axis=0)  # b is broadcast to n rows: sum
+    return {"W": dL_dW, "b": dL_db}
 
 
 def gradients_by_tape(parameters, x, y):
@@ -86,67 +97,150 @@ def gradients_by_tape(parameters, x, y):
 
 
 def gradients_of_document(parameters, x, y):
-    """A sum over the batch where L has a mean, and for b its mean over the pixels: right shapes, wrong numbers."""
-    dL_dW = tf.transpose(x) @ (
-        tf.nn.softmax(x @ parameters["W"] + parameters["b"]) - tf.one_hot(y, 10, dtype=x.dtype)
-    )
-    return {"W": dL_dW, "b": tf.reduce_mean(dL_dW, axis=0)}
+    """A sum over the batch where L has a mean, and for b its mean over the pixels.
+
+    The shapes are right and the numbers are not: dL/dW is n times too large.
+    """
+    p = tf.nn.softmax(logits(parameters, x))
+    onehot = tf.one_hot(y, 10, dtype=p.dtype)
+    dL_dW = tf.transpose(x) @ (p - onehot)
+    dL_db = tf.reduce_mean(dL_dW, axis=0)
+    return {"W": dL_dW, "b": dL_db}
 
 
-def make_step(parameters, learning_rate, document_formula=False):
-    gradients = gradients_of_document if document_formula else gradients_by_hand
+def take_step(parameters, x, y, learning_rate):
+    """Move the variables W and b against their gradients."""
+    gradients = gradients_by_hand(parameters, x, y)
+    for name, parameter in parameters.items():
+        parameter.assign_sub(learning_rate * gradients[name])
 
-    def step(x, y):  # one update of the parameters; returns the loss before it
-        L = loss(parameters, x, y)
-        dL = gradients(parameters, x, y)
-        parameters["W"].assign_sub(learning_rate * dL["W"])
-        if not document_formula:  # the document has no b in its forward pass, as if b stayed zero
-            parameters["b"].assign_sub(learning_rate * dL["b"])
-        return L
 
-    return step
+def take_step_of_document(parameters, x, y, learning_rate):
+    """Move W alone: the document has no b in its forward pass, as if b stayed zero."""
+    gradients = gradients_of_document(parameters, x, y)
+    parameters["W"].assign_sub(learning_rate * gradients["W"])
 
 
 # %%
 # Iterate
 # -------
-# Every epoch visits the images in a new order, in batches; images that do not fill a batch wait for another epoch.
-def train(step, images, epochs, batch_size, seed):
-    """Call ``step(x, y)`` for each batch of each epoch; return the mean loss an epoch, up to one that is not finite."""
-    rng = np.random.default_rng(seed)
-    x, y = (
-        tf.constant(images.x),
-        tf.constant(images.y),
-    )  # the images stay bytes until a batch is picked
+# The images stay bytes until their batch is picked, which takes a quarter of the memory. XLA makes
+# one program of an epoch, so that Python does not have to call TensorFlow for every step.
+def run_epoch(step, parameters, x, y, batches, learning_rate):
+    """Take one step per batch. Return the cost: the mean of the losses, each before its step."""
+    total = 0.0
+    for batch in batches:  # the indices (n,) of its images
+        x_batch = tf.cast(tf.gather(x, batch), tf.float32) / 255  # (n, 784), from 0 to 1
+        y_batch = tf.gather(y, batch)
+        total += loss(parameters, x_batch, y_batch)
+        step(parameters, x_batch, y_batch, learning_rate)
+    return total / tf.cast(len(batches), tf.float32)
 
-    @tf.function(jit_compile=True)  # XLA makes one program of an epoch
-    def run_epoch(batches):  # indices (batches, batch_size)
-        total = 0.0
-        for batch in batches:
-            total += step(tf.cast(tf.gather(x, batch), tf.float32) / 255, tf.gather(y, batch))
-        return total / tf.cast(len(batches), tf.float32)
+
+def train(step, learning_rate, parameters, x, y, epochs, batch_size, seed):
+    """Return the trained parameters, and the cost of each epoch up to one that is not finite."""
+    parameters = {name: tf.Variable(value) for name, value in parameters.items()}
+    learning_rate = tf.constant(learning_rate)
+    x = tf.constant(x)  # (images, 784), bytes
+    y = tf.constant(y)  # (images,)
+    rng = np.random.default_rng(seed)
+    one_program = tf.function(run_epoch, jit_compile=True)
 
     costs = []
     while len(costs) < epochs and np.isfinite(costs).all():
-        order = rng.permutation(len(y))[: len(y) // batch_size * batch_size]
-        costs.append(run_epoch(order.reshape(-1, batch_size)).numpy())
-    return np.array(costs)
+        batches = shuffled_batches(len(y), batch_size, rng)
+        cost = one_program(step, parameters, x, y, batches, learning_rate)
+        costs.append(cost.numpy())
+
+    trained = {name: variable.numpy() for name, variable in parameters.items()}
+    return trained, np.array(costs)
 
 
 # %%
 # Plot and main
 # -------------
-def plot(costs, published):
-    return plotting.curves(None, costs, "epoch", "cost", published=published, title=TITLE)
+STEM = "11_mnist_softmax_hand_derived"
+EPOCHS = 10  # passes over MNIST; on the digits, as many as give the same number of updates
+JUDGED = 3000  # the document measured its accuracy on the first 3,000 test images
+
+#: The cost of each epoch, as the document printed it for each of its three ways.
+WAYS = ["optimizer", "tf.gradients", "by hand"]
+PRINTED = [
+    (1.184285608, 1.183741399, 0.432943137),
+    (0.665428013, 0.665312284, 0.330031527),
+    (0.552858426, 0.552796521, 0.313661941),
+    (0.498728328, 0.498697014, 0.306443773),
+    (0.465593693, 0.465521633, 0.300219418),
+    (0.442609185, 0.442611256, 0.298976618),
+    (0.425552949, 0.425528946, 0.293222957),
+    (0.412188290, 0.412203073, 0.291407861),
+    (0.401390140, 0.401364554, 0.288372261),
+    (0.392354651, 0.392398663, 0.286749691),
+]
+PUBLISHED = [row[WAYS.index("by hand")] for row in PRINTED]
+PUBLISHED_ACCURACY = 0.898
+
+
+def plot_printed(ax):
+    """Draw the document's three columns. Two lie on one curve, and the third does not."""
+    epochs = np.arange(1, len(PRINTED) + 1)
+    columns = np.transpose(PRINTED)
+    for way, column, marker in zip(WAYS, columns, "o+x", strict=True):
+        colour = plotting.COLOURS[1] if way == "by hand" else "black"
+        style = {"markersize": 9, "fillstyle": "none", "color": colour}
+        ax.plot(epochs, column, marker, label=f"{report.PRINTED}, {way}", **style)
+    said = "by hand the document left out the 1/n: each step is 100 times too long"
+    ax.text(epochs[-1], columns[-1, 2] - 0.08, said, color=colour, ha="right", va="top")
+    ax.set_ylim(bottom=0)
+    ax.legend()
+
+
+def plot(costs, on_mnist):
+    """Draw the costs (epochs,) up to one that is not finite, and on MNIST the printed ones."""
+    costs = costs[: report.finite_steps(costs)]
+    figure, ax = plotting.subplots()
+    ax.plot(np.arange(1, len(costs) + 1), costs, linewidth=7, alpha=0.4, label="this lesson")
+    ax.set(xlabel="epoch", ylabel="cost: mean of the epoch's losses")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    if len(costs) == 0:
+        ax.set_title("The cost of the first epoch is not a finite number")
+    elif on_mnist:
+        plot_printed(ax)
+        drawn = min(len(costs), len(PRINTED))
+        here = costs[:drawn, np.newaxis]
+        off = np.abs(np.array(PRINTED)[:drawn, :2] / here - 1).max()
+        same = "this lesson, the document's optimizer and its tf.gradients"
+        ax.set_title(f"One curve: {same} agree within {off:.2%}")
+    else:
+        ax.set_title(f"The cost per epoch falls from {costs[0]:.3f} to {costs[-1]:.3f}")
+    return figure
+
+
+def plot_document_formula(costs, longer, batch_size, on_mnist):
+    """Draw the costs (epochs,) by the document's formula and by the right one with longer steps."""
+    figure, ax = plotting.subplots()
+    epochs = np.arange(1, len(costs) + 1)
+    ax.plot(epochs, costs, linewidth=7, alpha=0.4, label="the document's formula, run here")
+    label = f"the right formula with {batch_size} times the learning rate"
+    ax.plot(np.arange(1, len(longer) + 1), longer, color="black", label=label)
+    if on_mnist:
+        column = np.transpose(PRINTED)[WAYS.index("by hand")]
+        style = {"color": plotting.COLOURS[1], "markersize": 9}
+        ax.plot(np.arange(1, len(column) + 1), column, "x", label=report.PRINTED, **style)
+    ax.set(xlabel="epoch", ylabel="cost: mean of the epoch's losses")
+    ax.set_title(f"The document's formula takes steps that are {batch_size} times too long")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return figure
 
 
 def main(
     epochs: int | None = None,
     learning_rate: float = 0.01,
     batch_size: int = 100,
+    document_formula: bool = False,
     data: datasets.Choice = "auto",
     mnist_dir: Path | None = None,
-    document_formula: bool = False,
     explain: bool = False,
     seed: int = 0,
     figures: Path = plotting.FIGURES,
@@ -155,56 +249,53 @@ def main(
     """Train softmax regression on MNIST, or on scikit-learn's digits where there is no MNIST.
 
     Args:
-        epochs: passes over the training images (None is ten, or on the digits as many as give MNIST's updates)
-        document_formula: train with the document's gradient, beside the right one with as long a step
+        epochs: passes over the training images (None is ten, or on the digits as many updates)
+        document_formula: train with the document's gradient, beside the right one with equal steps
     """
     command.check(seed, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     images = datasets.images(data, mnist_dir, batch_size)
+    on_mnist = images.name == "MNIST"
     pixels = images.train.x.shape[1]
+
     normal = np.random.default_rng(seed).standard_normal
-    point, batch = (
-        {"W": normal((pixels, 10)), "b": normal(10)},
-        (images.train.x[:32] / 255, images.train.y[:32]),
-    )
-    gradients = gradients_of_document if document_formula else gradients_by_hand
-    agree = not document_formula
-    gradient_check.check_gradients(
-        loss, gradients, gradients_by_tape, point, batch, seed, must_agree=agree
-    )
-    parameters = {"W": tf.Variable(tf.zeros([pixels, 10])), "b": tf.Variable(tf.zeros([10]))}
-    if explain:
-        explanation.show(loss, gradients_by_hand, gradients_by_tape, parameters, batch)
-    epochs = epochs or images.passes(EPOCHS)
-    costs = train(
-        make_step(parameters, learning_rate, document_formula),
-        images.train,
-        epochs,
-        batch_size,
-        seed,
-    )
-    curves, expected = {"here": costs}, {}
+    point = {"W": normal((pixels, 10)), "b": normal(10)}
+    batch = np.float32(images.train.x[:32]) / 255, images.train.y[:32]
     if document_formula:
-        same = {name: tf.Variable(tf.zeros_like(variable)) for name, variable in parameters.items()}
-        longer = train(
-            make_step(same, learning_rate * batch_size), images.train, epochs, batch_size, seed
-        )
-        curves = {"the document's formula": costs, f"the right one, step x {batch_size}": longer}
+        checked = loss, gradients_of_document, gradients_by_tape, point, batch, seed
+        gradient_check.check_gradients(*checked, must_agree=False)
+    else:
+        checked = loss, gradients_by_hand, gradients_by_tape, point, batch, seed
+        gradient_check.check_gradients(*checked)
+    if explain:
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, start(pixels), batch)
+
+    run = start(pixels), *images.train, epochs or images.passes(EPOCHS), batch_size, seed
+    expected = {}
+    if document_formula:
+        parameters, costs = train(take_step_of_document, learning_rate, *run)
+        _, longer = train(take_step, learning_rate * batch_size, *run)
         expected = dict(enumerate(longer, start=1))
-    published = dict(enumerate(PUBLISHED, start=1)) if images.name == "MNIST" else {}
-    figure = plotting.save(plot(curves, published), figures, images.figure(STEM), show)
-    report.require_finite(costs, "epoch")
-    parameters = {name: variable.numpy() for name, variable in parameters.items()}
-    right = ((np.float32(images.test.x) / 255) @ parameters["W"] + parameters["b"]).argmax(
-        axis=1
-    ) == images.test.y
+        drawing = plot_document_formula(costs, longer, batch_size, on_mnist)
+    else:
+        parameters, costs = train(take_step, learning_rate, *run)
+        drawing = plot(costs, on_mnist)
+
+    z = logits(parameters, np.float32(images.test.x) / 255)
+    right = np.argmax(z, axis=1) == images.test.y
     first = right[:JUDGED]
-    judged = f"accuracy, first {len(first):,} test images"
-    row = report.Row(judged, float(first.mean()), None, PUBLISHED_ACCURACY if published else None)
-    comparison = [*report.cost_rows(costs, published, expected), row]
-    report.print_comparison(comparison)
-    return report.SoftmaxResult(
-        costs, row.learned, float(right.mean()), parameters, comparison, figure
+    published = dict(enumerate(PUBLISHED, start=1)) if on_mnist else {}
+    judged = report.Row(
+        f"accuracy, first {len(first):,} test images",
+        float(first.mean()),
+        published=PUBLISHED_ACCURACY if on_mnist else None,
     )
+    comparison = [*report.cost_rows(costs, published, expected), judged]
+    if np.isfinite(costs).all():
+        report.print_comparison(comparison)
+    figure = plotting.save(drawing, figures, images.figure(STEM), show)
+    report.require_finite(costs, "epoch")
+    accuracy = float(right.mean())
+    return report.SoftmaxResult(costs, judged.learned, accuracy, parameters, comparison, figure)
 
 
 # %%

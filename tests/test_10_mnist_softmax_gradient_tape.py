@@ -10,6 +10,6 @@ def test_try_a_larger_rate(lesson, tmp_path):
 def test_try_larger_batches(lesson, tmp_path):
     large, small = (lesson.main(data="digits", batch_size=size, epochs=50, figures=tmp_path) for size in (1000, 100))
     assert large.costs[-1] > small.costs[-1] + 0.5
-    # a tenth of the steps an epoch: after ten times the epochs it is where the small batches were
+    # a tenth of the steps per epoch: after ten times the epochs it is where the small batches were
     later = lesson.main(data="digits", batch_size=1000, epochs=550, figures=tmp_path)
     assert abs(later.costs[-1] - small.costs[-1]) < 0.05

@@ -5,10 +5,12 @@ import re
 from gradients import assert_gradients_right
 from tf_backprop import datasets
 from tf_backprop.support import lessons
-from tf_backprop.support.errors import DivergedError, UsageError
+from tf_backprop.support.errors import DivergedError, GradientError, UsageError
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from copied import acts
 
 THREE = ["09_mnist_softmax_optimizer", "10_mnist_softmax_gradient_tape", "11_mnist_softmax_hand_derived"]
 
@@ -38,28 +40,147 @@ def test_document_formula_is_a_wrong_gradient(lesson, case):
 
 
 def case_in_float64(case):
-    import tensorflow as tf
-
     parameters, (x, y) = case
     return {k: tf.constant(v, tf.float64) for k, v in parameters.items()}, tf.constant(x, tf.float64), tf.constant(y)
 
 
-def outside_the_gradient(name):
-    """Return a lesson's code without docstring, without the cell "The gradient", and without what 11 alone can do."""
-    source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
-    source = source.split('"""\n', 2)[2]
-    source = re.sub(r"# %%\n# The gradient\n.*?(?=# %%\n# Iterate)", "", source, flags=re.DOTALL)
-    source = re.sub(r"    if document_formula:\n(        .*\n)+", "", source)
-    return source
+def parts(name):
+    """Return a lesson's code in five parts: before the act Backward, Backward, Iterate, the plot, and from main on."""
+    source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8").split('"""\n', 2)[2]
+    found = re.split(r"^(?=# %%\n# Backward|# %%\n# Iterate|# %%\n# Plot|def main)", source, flags=re.MULTILINE)
+    assert len(found) == 5
+    return found
 
 
-def test_the_three_differ_in_the_cell_of_the_gradient_only():
-    nine, ten, eleven = (outside_the_gradient(name) for name in THREE)
-    assert nine == ten
-    assert len(nine.splitlines()) > 80
-    changed = set(eleven.splitlines()) ^ set(ten.splitlines())
-    assert all(re.search("document_formula|gradients|train\\(|plot\\(|curves|cost_rows", line) for line in changed)
-    assert len(changed) <= 14
+def without_numbers(plot):
+    """Return the lines of a plot's cell without the figure's name and the document's numbers for one way."""
+    return re.sub(r"^(STEM|PUBLISHED|PUBLISHED_ACCURACY) = .*\n", "", plot, flags=re.MULTILINE)
+
+
+def test_the_three_are_the_same_file_but_for_the_act_backward():
+    nine, ten, eleven = (parts(name) for name in THREE)
+    assert nine[0] == ten[0] == eleven[0]
+    assert without_numbers(nine[3]) == without_numbers(ten[3])
+    assert nine[4] == ten[4]
+    # In 09 the optimizer is where the learning rate is in 10.
+    made = "    optimizer = make_optimizer(parameters, learning_rate)\n"
+    kept = "    learning_rate = tf.constant(learning_rate)\n"
+    assert nine[2].count(made) == ten[2].count(kept) == 1
+    changed = nine[2].replace(made, kept).replace("batches, optimizer", "batches, learning_rate")
+    assert changed.replace("y_batch, optimizer", "y_batch, learning_rate") == ten[2]
+
+
+def test_what_else_lesson_11_has_is_for_the_formula_of_the_document():
+    ten, eleven = parts(THREE[1]), parts(THREE[2])
+    assert eleven[2] == ten[2]
+    own = r"def plot_document_formula.*?^    return figure\n\n\n"
+    assert re.sub(own, "", without_numbers(eleven[3]), flags=re.DOTALL | re.MULTILINE) == without_numbers(ten[3])
+    # Of an `if document_formula:` with an `else:` the lines of the `else` are those of lesson 10.
+    main = re.sub(r"    if document_formula:\n(?:        .*\n)+    else:\n((?:        .*\n)+)", unindented, eleven[4])
+    main = re.sub(r".*document_formula: .*\n|    expected = \{\}\n", "", main).replace(
+        "published, expected", "published"
+    )
+    hand = "    checked = loss, gradients_by_hand, gradients_by_tape, point, batch, seed\n"
+    assert hand in main
+    main = main.replace(hand, "").replace("check_gradients(*checked)", "check_gradients(CHECKED)")
+    main = main.replace("loss, gradients_by_hand,", "loss, None,")
+    assert main == ten[4].replace("loss, None, gradients_by_tape, point, batch, seed", "CHECKED")
+
+
+def unindented(match):
+    return re.sub(r"^    ", "", match[1], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_the_acts_can_be_copied_into_an_empty_notebook(name, load):
+    namespace = acts(load(name))
+    x, y = datasets.images("digits").train
+    start = namespace["start"](64)
+    assert namespace["gradients_by_tape"](start, np.float32(x[:5]) / 255, y[:5])["W"].shape == (64, 10)
+    parameters, costs = namespace["train"](namespace["take_step"], 0.5, start, x, y, 2, 100, 0)
+    assert costs[1] < costs[0] < np.log(10)
+    assert parameters["W"].any()
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_what_is_checked_is_what_trains(name, load, monkeypatch, tmp_path):
+    lesson = load(name)
+    checked = "gradients_by_hand" if name == THREE[2] else "gradients_by_tape"
+    right = getattr(lesson, checked)
+
+    def wrong(parameters, *batch):
+        gradients = dict(right(parameters, *batch))
+        return gradients | {"b": tf.zeros_like(gradients["b"])}
+
+    monkeypatch.setattr(lesson, checked, wrong)
+    x, y = datasets.images("digits").train
+    parameters, _ = lesson.train(lesson.take_step, 0.5, lesson.start(64), x, y, 1, 100, 0)
+    assert parameters["W"].any()
+    assert not parameters["b"].any(), "it trains with the function that is checked"
+    monkeypatch.setattr(lesson, "train", lambda *_: pytest.fail("it trained"))
+    with pytest.raises(GradientError, match="dL_db"):
+        lesson.main(data="digits", epochs=1, figures=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_the_printed_table_is_what_is_returned(name, default_run):
+    result, printed = default_run(name)
+    rows = [line for line in printed.splitlines() if line.startswith(("cost, ", "accuracy, "))]
+    lines = {re.split(r"\s{2,}", row)[0]: row.split() for row in rows}
+    assert len(lines) == len(result.comparison) == 11
+    for row in result.comparison:
+        assert f"{row.learned:.6g}" in lines[row.quantity]
+        if row.quantity.startswith("cost"):
+            assert row.learned == result.costs[int(row.quantity.split()[-1]) - 1]
+    assert result.comparison[-1].learned == result.accuracy
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_the_figure_shows_one_curve_and_the_three_printed_columns(name, load):
+    lesson = load(name)
+    here = 1.25 * np.array(lesson.PRINTED)[:, 0]
+    (ax,) = lesson.plot(here, on_mnist=True).axes
+    off = np.abs(np.array(lesson.PRINTED)[:, :2] / here[:, np.newaxis] - 1).max()
+    same = "this lesson, the document's optimizer and its tf.gradients"
+    assert ax.get_title() == f"One curve: {same} agree within {off:.2%}"
+    assert 0.19 < off < 0.21
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "cost: mean of the epoch's losses")
+    drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
+    np.testing.assert_allclose(drawn.pop("this lesson"), np.transpose([range(1, 11), here]))
+    assert list(drawn) == [f"printed by the document, {way}" for way in ("optimizer", "tf.gradients", "by hand")]
+    for points, column in zip(drawn.values(), np.transpose(lesson.PRINTED), strict=True):
+        np.testing.assert_array_equal(points, np.transpose([range(1, 11), column]))
+    (note,) = ax.texts
+    assert note.get_text() == "by hand the document left out the 1/n: each step is 100 times too long"
+
+
+def test_the_figure_of_other_images_and_of_no_finite_cost(lesson):
+    (ax,) = lesson.plot(np.array([2.0, 1.25, np.nan]), on_mnist=False).axes
+    assert ax.get_title() == "The cost per epoch falls from 2.000 to 1.250"
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 2], [2, 1.25]]]
+    for on_mnist in (True, False):
+        (ax,) = lesson.plot(np.array([np.inf]), on_mnist).axes
+        assert ax.get_title() == "The cost of the first epoch is not a finite number"
+
+
+def test_the_figure_of_the_document_s_formula(lesson):
+    costs, longer = np.array([0.5, 0.4]), np.array([0.45, 0.35])
+    (ax,) = lesson.plot_document_formula(costs, longer, 50, on_mnist=True).axes
+    assert ax.get_title() == "The document's formula takes steps that are 50 times too long"
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert drawn["the document's formula, run here"].tolist() == [0.5, 0.4]
+    assert drawn["the right formula with 50 times the learning rate"].tolist() == [0.45, 0.35]
+    assert drawn["printed by the document"].tolist() == lesson.PUBLISHED
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_printed_numbers_are_the_document_s(name, load):
+    lesson = load(name)
+    first, last = np.array(lesson.PRINTED)[[0, -1]]
+    assert first.tolist() == [1.184285608, 1.183741399, 0.432943137]
+    assert last.tolist() == [0.392354651, 0.392398663, 0.286749691]
+    assert np.array(lesson.PRINTED)[:, THREE.index(name)].tolist() == lesson.PUBLISHED
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -81,7 +202,7 @@ def test_updates_of_the_digits(lesson, default_result, tmp_path):
 
 
 def test_first_cost_is_that_of_ten_equal_classes(load, tmp_path):
-    # With zeros to start, every class has probability 1/10 and the loss is log 10; one batch an epoch shows it.
+    # With zeros to start, every class has probability 1/10 and the loss is log 10; one batch per epoch shows it.
     for name in THREE:
         result = load(name).main(data="digits", epochs=1, batch_size=1100, figures=tmp_path)
         assert result.costs[0] == pytest.approx(np.log(10), abs=1e-5)
