@@ -263,7 +263,8 @@ def compare(descent, floor):
             rows.append(
                 report.Row(f"sgd, update {update:,}", learned, None, printed, report.COPIES)
             )
-    known, source = REPRODUCED.get(steps), report.REPRODUCED
+    known = REPRODUCED.get(steps)
+    source = report.REPRODUCED
     if steps in COPIES:
         known, source = COPIES[steps], report.COPIES
     last = report.Row(f"sgd, update {steps:,}", float(descent[-1]), floor, known, source)

@@ -182,7 +182,8 @@ def plot_weights(W, ax):
     cell = side + gap
     images = np.full((2 * cell, 5 * cell), np.nan)
     for digit, image in enumerate(W.T):
-        top, left = cell * (digit // 5), cell * (digit % 5)
+        top = cell * (digit // 5)
+        left = cell * (digit % 5)
         images[top : top + side, left : left + side] = image.reshape(side, side)
         ax.text(left, top, str(digit), va="top", ha="left", weight="bold")
     most = np.abs(W).max() or 1

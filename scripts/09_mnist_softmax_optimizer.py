@@ -12,7 +12,7 @@ For a batch of n images x (n, 784) with labels y (n,)::
     dL/dW, dL/db                             from the tape, with the shapes of W and b
     W <- W - learning_rate dL/dW             and b likewise: this is all that plain SGD does
 
-What you should see: the cost per epoch falls just as in the document's column. Lessons 09, 10 and
+What you should see: the cost per epoch falls as it does in the document. Lessons 09, 10 and
 11 end with the same weights, because optimizer, tape and formula are three ways to one gradient.
 They are the same file but for the act Backward, where the optimizer of this lesson gives way to a
 learning rate in the next.

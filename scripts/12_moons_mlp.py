@@ -172,7 +172,8 @@ class Moons(NamedTuple):
 
 def grid_around(X, side=80):
     """Return the nodes (side², 2), row by row, of a grid that covers the samples and a margin."""
-    low, high = X.min(axis=0), X.max(axis=0)
+    low = X.min(axis=0)
+    high = X.max(axis=0)
     margin = 0.1 * (high - low)
     x0, x1 = np.linspace(low - margin, high + margin, side, dtype=X.dtype).T
     return np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)

@@ -397,9 +397,7 @@ def check_together(workers, batch_size, mistake, checkpoint):
             "only if all slices have the same size"
         )
     if mistake and not 1 < workers <= batch_size // 2:
-        raise UsageError(
-            "--mistake needs --workers 2 or more and at least two images per worker"
-        )
+        raise UsageError("--mistake needs --workers 2 or more and at least two images per worker")
     if mistake and checkpoint:
         raise UsageError("--checkpoint and --mistake exclude each other")
 
