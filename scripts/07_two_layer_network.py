@@ -266,7 +266,8 @@ def compare(descent, floor):
     known = REPRODUCED.get(steps)
     source = report.REPRODUCED
     if steps in COPIES:
-        known, source = COPIES[steps], report.COPIES
+        known = COPIES[steps]
+        source = report.COPIES
     last = report.Row(f"sgd, update {steps:,}", float(descent[-1]), floor, known, source)
     return [*rows, last]
 

@@ -227,6 +227,15 @@ def taken_for(confusion):
     return np.argmax(wrong, axis=1)
 
 
+def print_digits(recall, precision, f1, confusion):
+    """Print one row per digit, with the digit that it is most often taken for."""
+    rows = []
+    for digit, wrong in enumerate(taken_for(confusion)):
+        shares = [f"{share[digit]:.3f}" for share in (recall, precision, f1)]
+        rows.append([digit, *shares, wrong])
+    print(report.table(["digit", "recall", "precision", "F1", "most often taken for"], rows))
+
+
 def main(
     steps: int = 1000,
     learning_rate: float = 0.5,
@@ -271,13 +280,7 @@ def main(
     ]
 
     if np.isfinite(losses).all():
-        columns = zip(recall, precision, f1, strict=True)
-        lines = [
-            [digit, *(f"{share:.3f}" for share in shares), wrong]
-            for digit, (shares, wrong) in enumerate(zip(columns, taken_for(confusion), strict=True))
-        ]
-        headers = ["digit", "recall", "precision", "F1", "most often taken for"]
-        print(report.table(headers, lines))
+        print_digits(recall, precision, f1, confusion)
         report.print_comparison(comparison)
     finite = losses[: report.finite_steps(losses)]
     drawing = plot(finite, accuracies, parameters["W"], recall, precision, f1)

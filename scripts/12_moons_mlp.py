@@ -238,7 +238,8 @@ def animate_boundary(nodes, learned, test, path):
 
 def draw_line(ax, nodes, values, level, label, colour, style, width=1.8):
     """Draw where `values` (nodes,) have the `level`, with an entry for the legend."""
-    x0, x1 = np.unique(nodes[:, 0]), np.unique(nodes[:, 1])
+    x0 = np.unique(nodes[:, 0])
+    x1 = np.unique(nodes[:, 1])
     if values.min() < level < values.max():
         rows = values.reshape(len(x1), len(x0))
         ax.contour(x0, x1, rows, [level], colors=colour, linestyles=style, linewidths=width)
