@@ -12,7 +12,7 @@ import numpy as np
 TAPE_TOLERANCE, DIFFERENCE_TOLERANCE = 1e-9, 1e-6
 
 
-def check_gradients(
+def check_by_hand_and_tape(
     loss: Callable,
     gradients_by_hand: Callable | None,
     gradients_by_tape: Callable,
@@ -55,7 +55,7 @@ def check_gradients(
             g and (lambda p, *batch, g=g: {"A": g(p["A"], *batch)}) for g in (gradients_by_hand, gradients_by_tape)
         ]
         of_named = lambda p, *batch: loss(p["A"], *batch)  # noqa: E731
-        return check_gradients(of_named, *named, {"A": parameters}, batch, seed, must_agree, label)
+        return check_by_hand_and_tape(of_named, *named, {"A": parameters}, batch, seed, must_agree, label)
     import tensorflow as tf
 
     point = {name: tf.constant(np.asarray(value), tf.float64) for name, value in parameters.items()}
