@@ -1,89 +1,88 @@
-"""The check that proves a gradient: against the tape, and against central differences of the loss itself."""
+"""The check of a gradient: a row per parameter says whether it is right, and if not, which mistake it looks like."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
+from tf_backprop.support.by_hand_and_tape import check_by_hand_and_tape
+from tf_backprop.support.calls import settle
 from tf_backprop.support.errors import GradientError
+from tf_backprop.support.judging import DIFFERENCE_TOLERANCE, Check, Row
 from tf_backprop.support.tables import table
 
 import numpy as np
 
-#: The largest difference that is rounding, relative to the gradient: from the tape and from central differences.
-TAPE_TOLERANCE, DIFFERENCE_TOLERANCE = 1e-9, 1e-6
+__all__ = ["DIFFERENCE_TOLERANCE", "GradientError", "Report", "Row", "central_differences", "check_by_hand_and_tape"]
+__all__ += ["check_gradients"]
 
 
-def check_by_hand_and_tape(
-    loss: Callable,
-    gradients_by_hand: Callable | None,
-    gradients_by_tape: Callable,
-    parameters: Mapping[str, np.ndarray] | float,
-    batch: Sequence[np.ndarray],
-    seed: int = 0,
-    must_agree: bool = True,
-    label: str = "dL_d{}",
-) -> None:
-    """Compare gradients written by hand with the tape and with central differences, and print a row a parameter.
+class Report(NamedTuple):
+    """All that the check found; ``str(report)`` is a table, and a sentence for each thing that is wrong."""
 
-    All of it in float64, where rounding is far below any mistake, and relative to the norm of the tape's gradient. The
-    central difference (L(p + h v) - L(p - h v)) / 2h is taken along one random direction v a parameter p; of two h the
-    better one counts.
+    rows: list[Row]  # one per parameter: .name, .shape, .error, .ok, .verdict
+    sentences: list[str]  # what is wrong, and where to look
+    warnings: list[str]  # what cannot be seen at this point, and what to change
+    label: str = "dL_d{}"
+
+    @property
+    def ok(self) -> bool:
+        """Whether all gradients are right; False also where nothing could be checked."""
+        return all(row.ok for row in self.rows)
+
+    def raise_if_wrong(self) -> "Report":
+        """Return this report, or raise `GradientError` with its text if a gradient is wrong."""
+        if not self.ok:
+            raise GradientError(str(self))
+        return self
+
+    def __str__(self) -> str:
+        """Return the table, then the sentences, then the warnings."""
+        with_tape = any(row.from_tape is not None for row in self.rows)
+        columns = ["gradient", "shape", "relative error", *(["from the tape"] if with_tape else []), "verdict"]
+        rows = []
+        for row in self.rows:
+            cells = [self.label.format(row.name), str(row.shape), f"{row.error:.1e}"]
+            rows.append([*cells, *([row.from_tape] if with_tape else []), row.verdict])
+        warnings = [f"Warning: {warning}" for warning in self.warnings]
+        return "\n".join([table(columns, rows, as_is=True), *self.sentences, *warnings])
+
+
+def check_gradients(
+    loss: Callable, gradients: Callable, parameters, *batch, seed: int = 0, label: str = "dL_d{}"
+) -> Report:
+    """Compare gradients with slopes of the loss; say for each parameter whether its gradient is right, or what is wrong.
+
+    The functions may be NumPy's, TensorFlow's, JAX's or PyTorch's. They are called with arrays of the kind that is given,
+    in float64 where they allow it. A slope is a central difference along a random direction, in which all numbers of one
+    parameter change together: three confirm a right gradient, six and a few more name a mistake. Where the loss is
+    TensorFlow's, its tape is a second judge.
 
     Parameters
     ----------
     loss
-        ``loss(parameters, *batch)``, a scalar.
-    gradients_by_hand, gradients_by_tape
-        ``gradients(parameters, *batch)``, of the form of `parameters`. Without one by hand, the tape's is checked.
+        ``loss(parameters, *batch)``, one number.
+    gradients
+        ``gradients(parameters, *batch)``, of the same structure as `parameters`.
     parameters
-        Arrays by name, or one bare number, called A. They should not be zero: zeros hide mistakes.
+        A dict, list or tuple of arrays, nested as you like, or one bare array or number, which is called A. They should
+        not be zero: zeros hide mistakes.
     batch
-        What `loss` takes after the parameters; floating-point arrays are turned into float64.
+        What the functions take after the parameters.
     seed
         For the random directions.
-    must_agree
-        False to show a gradient that is known to be wrong.
     label
         How a gradient is called in the table, with {} for its parameter.
 
     Raises
     ------
     GradientError
-        When a gradient has not its parameter's shape, or a difference is larger than rounding.
+        When one of the functions fails, returns what is no gradient, or changes what it is given.
     """
-    if not isinstance(parameters, Mapping):
-        named = [
-            g and (lambda p, *batch, g=g: {"A": g(p["A"], *batch)}) for g in (gradients_by_hand, gradients_by_tape)
-        ]
-        of_named = lambda p, *batch: loss(p["A"], *batch)  # noqa: E731
-        return check_by_hand_and_tape(of_named, *named, {"A": parameters}, batch, seed, must_agree, label)
-    import tensorflow as tf
-
-    point = {name: tf.constant(np.asarray(value), tf.float64) for name, value in parameters.items()}
-    batch = [tf.constant(a, tf.float64) if np.asarray(a).dtype.kind == "f" else tf.constant(a) for a in batch]
-    by_tape = gradients_by_tape(point, *batch)
-    checked = gradients_by_hand(point, *batch) if gradients_by_hand else by_tape
-    rng = np.random.default_rng(seed)
-    rows, wrong = [], []
-    for name, value in parameters.items():
-        shape = np.shape(value)
-        called = label.format(name)
-        gradient, tape = np.asarray(checked[name]), np.asarray(by_tape[name])
-        if gradient.shape != shape:
-            raise GradientError(f"{called} has shape {gradient.shape}, but {name} has {shape}")
-        size = max(float(np.linalg.norm(tape)), 1e-12)
-        from_tape = float(np.max(np.abs(gradient - tape))) / size
-        direction, slopes = rng.standard_normal(shape), []
-        for h in (1e-5, 1e-7):  # the smaller one for a kink, such as ReLU's, between the two points of the larger
-            ahead, behind = (float(loss({**point, name: point[name] + s * h * direction}, *batch)) for s in (1, -1))
-            slopes.append((ahead - behind) / (2 * h))
-        from_differences = np.min(np.abs(np.array(slopes) - np.sum(gradient * direction))) / size
-        shown = f"{from_tape:.1e}" if gradients_by_hand else None
-        rows.append([called, str(shape), shown, f"{from_differences:.1e}"])
-        if not (from_tape < TAPE_TOLERANCE and from_differences < DIFFERENCE_TOLERANCE):
-            wrong.append(called)
-    print(table(["gradient", "shape", "from the tape", "from differences"], rows))
-    if wrong and must_agree:
-        raise GradientError(f"{', '.join(wrong)}: the gradient disagrees with the tape or with central differences")
+    functions = settle(loss, gradients, parameters, batch)
+    with np.errstate(all="ignore"):
+        check = Check(functions, np.random.default_rng(seed))
+        rows = [check.row(name) for name in functions.values]
+        return Report(rows, check.sentences(rows), check.warnings, label)
 
 
 def central_differences(

@@ -1,0 +1,460 @@
+"""Which mistake a wrong gradient has, and where to look for it: only what the numbers prove.
+
+All that is known of the right gradient are slopes of the loss along a few random directions. Each mistake is a guess of
+what the right one would be if that mistake had been made; a guess that fits every direction is no coincidence.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from tf_backprop.support.errors import GradientError
+from tf_backprop.support.slopes import Slopes, projected
+
+import numpy as np
+
+#: At most so many rows or columns are looked at one by one, and so many single numbers.
+SLICES, NUMBERS = 64, 200
+
+
+class Finding(NamedTuple):
+    """What a wrong gradient looks like: in a few words, in a sentence, and as a factor where it is one."""
+
+    verdict: str
+    sentence: str
+    factor: float | None = None
+    placed: bool = False  # whether the sentence says already where the mistake is
+
+
+class Case:
+    """One wrong gradient, and all that may be asked about the right one."""
+
+    def __init__(self, name: str, mine: np.ndarray, along: np.ndarray, slopes: Slopes, bar: float, context: "Context"):
+        self.name, self.mine, self.along, self.slopes, self.bar, self.context = name, mine, along, slopes, bar, context
+        self.value = slopes.values[name]
+        measured = [slopes.careful(name, v) for v in along]
+        self.right, self.doubt, self.gap = (np.array(column) for column in zip(*measured, strict=True))
+        self.size, self.floor = rms(self.right), rms(self.doubt)
+
+    def fits(self, guess: np.ndarray, right: np.ndarray | None = None) -> bool:
+        """Return whether slopes (count,) are the right ones, or others that are given instead."""
+        right = self.right if right is None else right
+        return bool(np.all(np.abs(guess - right) <= self.bar * rms(right) + self.doubt))
+
+    def factor(self, guess: np.ndarray, right: np.ndarray | None = None) -> float | None:
+        """Return by which factor the slopes `guess` are too large, None where it is not one for all directions."""
+        right = self.right if right is None else right
+        if rms(right) < 1000 * self.floor or not np.any(guess) or self.mine.size < 2:
+            return None
+        c = np.sum(guess * guess) / np.sum(guess * right)
+        return float(c) if self.fits(guess / c, right) else None
+
+    def slopes_of(self, loss: Callable, values: Mapping | None = None) -> np.ndarray | None:
+        """Return the slopes of another loss, or at another point; None where it cannot be computed there."""
+        try:
+            slopes = self.slopes.at(loss, values)
+            found = np.array([slopes.careful(self.name, v).value for v in self.along])
+        except GradientError:
+            return None
+        return found if np.all(np.isfinite(found)) else None
+
+
+class Context(NamedTuple):
+    """What belongs to the whole network: all gradients, the sizes, and the loss on another batch."""
+
+    gradients: Mapping[str, np.ndarray]  # those of the right shape
+    rows: int | None  # in the batch
+    axis: int  # along which the rows of the batch lie
+    sizes: Mapping[int, str]  # the sizes of parameters, and of which one
+    batch: Sequence
+    loss: Callable  # loss(values, batch)
+    right: Callable  # right(): the right gradients, by the tape or number by number; None where that takes long
+
+
+def rms(numbers: np.ndarray) -> float:
+    """Return the root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(numbers))))
+
+
+def diagnose(case: Case) -> Finding:
+    """Return what a wrong gradient looks like: the first that fits."""
+    for guess in (
+        *(transposed, all_zero, one_number, by_a_factor, proportional_to_parameter, one_row_counts, column_less_row),
+        *(axis_of_another, without_derivative, some_slices, already_updated),
+    ):
+        found = guess(case)
+        if found:
+            return found
+    return numbers(case)
+
+
+def transposed(case: Case) -> Finding | None:
+    """A square gradient is right when it is turned over, perhaps up to a factor."""
+    if case.mine.ndim != 2 or case.mine.shape[0] != case.mine.shape[1]:
+        return None
+    c = case.factor(projected(case.mine.T, case.along))
+    if c is None or case.fits(projected(case.mine, case.along)):
+        return None
+    if abs(c - 1) <= 10 * case.bar:
+        return Finding(
+            "transposed", "Its transpose is right: the matrix is square, so that its shape does not show it."
+        )
+    verdict, sentence = name_factor(c, case)
+    return Finding(f"transposed, and {verdict}", f"Its transpose is right but for a factor. {sentence}")
+
+
+def all_zero(case: Case) -> Finding | None:
+    """Nothing reaches the parameter."""
+    if np.any(case.mine):
+        return None
+    return Finding("all zero", "Yours is zero, and the right one is not: the parameter would never be trained.", placed=True)
+
+
+def one_number(case: Case) -> Finding | None:
+    """A sum over everything, given to each number."""
+    first = case.mine.flat[0]
+    if case.mine.size < 2 or np.ptp(case.mine) > 1e-9 * abs(first):
+        return None
+    total = case.slopes.careful(case.name, np.ones(case.mine.shape))
+    for what, number in (("sum", total.value), ("mean", total.value / case.mine.size)):
+        if abs(first - number) <= case.bar * abs(number) + total.doubt:
+            text = f"Every number is {first:.3g}, the {what} of all the right ones: the {what} lacks its axis."
+            return Finding("one number for all", text, placed=True)
+    return Finding("one number for all", f"Every number is {first:.3g}: is an axis missing in a sum or a mean?")
+
+
+def by_a_factor(case: Case) -> Finding | None:
+    """All numbers are wrong by one factor."""
+    mine = projected(case.mine, case.along)
+    if case.mine.size == 1:
+        if abs(case.right[0]) < 1000 * case.doubt[0]:
+            return None
+        c = float(np.sum(mine * mine) / np.sum(mine * case.right))
+        return name_factor(c, case) if reasons(c, case) else None
+    c = case.factor(mine)
+    return None if c is None else name_factor(c, case)
+
+
+def name_factor(c: float, case: Case) -> Finding:
+    """Say by which factor a gradient is wrong, and where such a factor comes from."""
+    found, size = reasons(c, case), abs(c)
+    if abs(size - 1) <= 10 * case.bar:
+        return Finding("the sign is wrong", "Yours is the right gradient with the opposite sign.", c)
+    if abs(size - 1) < 0.01:
+        verdict = f"{size:.8g} times the right one"
+    else:
+        verdict = f"{size:.6g} times too large" if size > 1 else f"{1 / size:.6g} times too small"
+    sign = ", and the sign is wrong" if c < 0 else ""
+    ratio = f"Yours is {c:.6g} times the right one" if size > 0.9 else f"Yours is 1/{1 / c:.6g} of the right one"
+    because = (
+        f": {'looks like ' if len(found) > 1 or case.mine.size == 1 else ''}{', or '.join(found)}" if found else ""
+    )
+    return Finding(verdict + sign, f"{ratio}{because}.", c)
+
+
+def reasons(c: float, case: Case) -> list[str]:
+    """Return what the size of a factor comes from, by the sizes at hand."""
+    n, found = case.context.rows, []
+    causes = {"a 2 too many (does the loss have a ½?)": 2.0, "the 2 of the square is missing": 0.5}
+    if n and n > 1:
+        missing = f"the batch has {n} rows, and the 1/n of the mean is missing"
+        twice = f"the batch has {n} rows, and the mean over them is taken twice"
+        causes |= {missing: n, twice: 1 / n}
+        causes |= {f"{missing}, besides a 2 too many": 2 * n, f"{twice}, besides a 2 too many": 2 / n}
+        causes |= {
+            f"{missing}, besides the 2 of the square": n / 2,
+            f"{twice}, and the 2 of the square is missing": 0.5 / n,
+        }
+    for size, whose in case.context.sizes.items():
+        causes |= {f"a mean over {size} is missing ({whose})": size, f"a mean over {size} too many ({whose})": 1 / size}
+        if n and n > 1 and size != n:
+            causes |= {f"a mean over all {n} x {size} numbers is missing ({whose})": n * size}
+            causes |= {f"a mean over all {n} x {size} numbers too many ({whose})": 1 / (n * size)}
+    found = [text for text, cause in causes.items() if abs(abs(c) / cause - 1) < 10 * case.bar]
+    return found[:3]
+
+
+def proportional_to_parameter(case: Case) -> Finding | None:
+    """The gradient of the weight decay is missing or has another factor."""
+    term, rest = projected(case.value, case.along), case.right - projected(case.mine, case.along)
+    if not np.any(term) or case.mine.size < 3 or rms(rest) < 1000 * case.floor:
+        return None
+    c = float(np.sum(term * rest) / np.sum(term * term))
+    if not np.all(np.abs(rest - c * term) <= case.bar * case.size + case.doubt):
+        return None
+    if c > 0:
+        why = "weight decay that is left out, or the 2 of its square (the derivative of λ W² is 2 λ W)"
+    else:
+        why = "weight decay that is taken twice, or with a 2 too many (the derivative of λ/2 W² is λ W)"
+    times = f"{abs(c):.6g} times the parameter itself"
+    verdict, short = ("weight decay: too little", "too little") if c > 0 else ("weight decay: too much", "too much")
+    return Finding(verdict, f"Yours is right but for {times}, which is {short}: looks like {why}.", placed=True)
+
+
+def one_row_counts(case: Case) -> Finding | None:
+    """A loop over the batch keeps what the last row gave, or the first."""
+    n, axis = case.context.rows, case.context.axis
+    if not n or n < 2 or case.mine.size < 2:
+        return None
+    for row, which in ((n - 1, "last"), (0, "first")):
+        batch = [taken(part, [row], n, axis) for part in case.context.batch]
+        of_row = case.slopes_of(lambda values, batch=batch: case.context.loss(values, batch))
+        c = None if of_row is None else case.factor(projected(case.mine, case.along), of_row)
+        if c is not None and any(abs(c / known - 1) < 10 * case.bar for known in (1, 1 / n, n)):
+            text = f"Yours is the gradient of the {which} row alone: = in a loop where += is meant, or an index too many?"
+            return Finding(f"only the {which} row counts", text)
+    return None
+
+
+def taken(part, rows: list[int], n: int, axis: int):
+    """Return some rows of a part of the batch, and other parts as they are."""
+    shape = getattr(part, "shape", ())
+    if len(shape) == 0 or shape[0 if axis == 0 else -1] != n:
+        return part
+    return part[rows[0] : rows[0] + 1] if axis == 0 or len(shape) == 1 else part[..., rows[0] : rows[0] + 1]
+
+
+def column_less_row(case: Case) -> Finding | None:
+    """The loss takes (n, 1) - (n,), which is (n, n); the gradient by hand is of the loss that is meant."""
+    n = case.context.rows
+    for i, part in enumerate(case.context.batch):
+        if not n or n < 2 or getattr(part, "shape", ()) != (n,):
+            continue
+        batch = [*case.context.batch[:i], part.reshape(n, 1) if hasattr(part, "reshape") else part[:, None]]
+        batch += case.context.batch[i + 1 :]
+        of_column = case.slopes_of(lambda values, batch=batch: case.context.loss(values, batch))
+        if of_column is not None and case.fits(projected(case.mine, case.along), of_column):
+            shape = f"argument {i + 2} has the shape ({n},)"
+            text = f"Yours is right for ({n}, 1): in the loss, ({n}, 1) - ({n},) becomes ({n}, {n}). Mend the loss."
+            return Finding("the loss broadcasts", f"In the batch, {shape}. {text}", placed=True)
+    return None
+
+
+def axis_of_another(case: Case) -> Finding | None:
+    """It is made from another parameter's gradient, summed or averaged over an axis."""
+    size = np.max(np.abs(case.mine))
+    for name, other in case.context.gradients.items():
+        for axis in range(other.ndim if name != case.name and other.ndim > 1 else 0):
+            for what in ("sum", "mean"):
+                guess = getattr(np, what)(other, axis=axis)
+                if guess.shape == case.mine.shape and np.allclose(
+                    case.mine, guess, rtol=0, atol=1e-3 * case.bar * size
+                ):
+                    text = f"Yours is the {what} of that for {name} over axis {axis}; make it from the error dL/dz itself."
+                    return Finding(f"the {what} of {name}'s over axis {axis}", text, placed=True)
+    return None
+
+
+def slices(case: Case) -> Iterator[tuple[int, str, list]]:
+    """Yield for each axis what lies along it, and its slices: index, the right slopes, doubts and yours."""
+    for axis in range(case.mine.ndim):
+        if case.mine.ndim > 1 and axis not in (0, case.mine.ndim - 1) or not 1 < case.mine.shape[axis] <= SLICES:
+            continue
+        name = "element" if case.mine.ndim == 1 else "row" if axis == 0 else "column"
+        found = []
+        for i in range(case.mine.shape[axis]):
+            here = np.zeros(case.mine.shape)
+            np.moveaxis(here, axis, 0)[i] = 1
+            measured = [case.slopes.careful(case.name, v * here) for v in case.along[:2]]
+            right, doubt = np.array([m.value for m in measured]), np.array([m.doubt for m in measured])
+            found.append((right, doubt, projected(case.mine * here, case.along[:2])))
+        yield axis, name, found
+
+
+def without_derivative(case: Case) -> Finding | None:
+    """Where a unit of ReLU is dead the right gradient is zero, and this one is not."""
+    for _, name, found in slices(case):
+        sizes = [rms(right) for right, *_ in found]
+        bar = 1e-9 * max(sizes)
+        dead = [i for i, (right, doubt, _) in enumerate(found) if np.all(np.abs(right) <= np.maximum(bar, doubt))]
+        alive = [i for i in dead if np.all(np.abs(found[i][2]) > 1e-3 * max(sizes))]
+        if alive and len(dead) < len(found) and max(sizes) > 1000 * case.floor:
+            what = f"{name}{'s' if len(alive) > 1 else ''} {some(alive)}"
+            text = f"The right gradient is zero in {what}, and yours is not: looks like units of ReLU that are dead in every"
+            text += " row. Its derivative is missing, or taken as >= 0 of what ReLU has already made >= 0."
+            return Finding(f"not zero in {what}", text)
+    return None
+
+
+def some_slices(case: Case) -> Finding | None:
+    """Find the rows or columns that are wrong where others are right; two may be exchanged."""
+    best = None
+    for axis, name, found in slices(case):
+        bar = case.bar * case.size / np.sqrt(len(found))
+        wrong = [i for i, (right, doubt, mine) in enumerate(found) if np.any(np.abs(mine - right) > bar + doubt)]
+        proof = [i for i, (right, doubt, _) in enumerate(found) if i not in wrong and np.any(np.abs(right) > 10 * doubt)]
+        if wrong and proof and (best is None or len(wrong) / len(found) < best[0]):
+            best = len(wrong) / len(found), axis, name, wrong, found
+    if best is None:
+        return None
+    _, axis, name, wrong, found = best
+    if len(wrong) == 2:
+        swapped = np.array(case.mine)
+        lines = np.moveaxis(swapped, axis, 0)
+        lines[wrong] = lines[wrong[::-1]]
+        if case.fits(projected(swapped, case.along)):
+            what = f"{name}s {wrong[0]} and {wrong[1]}"
+            return Finding(f"{what} are exchanged", f"Yours is right once {what} are exchanged.")
+    how = "zero" if all(not np.any(found[i][2]) for i in wrong) else "wrong"
+    what = f"{name}{'s' if len(wrong) > 1 else ''} {some(wrong)}"
+    return Finding(f"{how} in {what}", f"Yours is {how} in {what} of {len(found)}, and right in the others.")
+
+
+def already_updated(case: Case) -> Finding | None:
+    """Find the step after which it would be the right one: then an update came before it."""
+    right = case.context.right() if case.slopes.fine and case.mine.size > 2 else None
+    if right is None:
+        return None
+    others = [name for name in right if name != case.name]
+    for whose in (list(right), others, *([name] for name in others)):
+        rate = rate_of_update(case, {name: right[name] for name in whose})
+        if rate is not None:
+            what = "all parameters" if len(whose) == len(right) else ", ".join(whose)
+            text = f"Yours is the gradient after {what} took a step with the learning rate {rate:.4g}"
+            said = f"{text}: take all gradients first, then update."
+            return Finding("taken after an update", said, placed=True)
+    return None
+
+
+def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
+    """Return for which rate the gradient is that at p - rate · right, by Newton's method; None where there is none."""
+    mine, values, rate, nearby = projected(case.mine, case.along), case.slopes.values, 0.0, 1e-4
+    for _ in range(8):
+        here, near = (
+            case.slopes_of(case.slopes.loss, {**values, **{k: values[k] - r * g for k, g in right.items()}})
+            for r in (rate, rate + nearby)
+        )
+        if here is None or near is None or not np.any(near - here):
+            return None
+        if abs(rate) > 1e-6 and case.fits(mine, here):
+            return rate
+        change = (near - here) / nearby
+        rate += float(np.sum(change * (mine - here)) / np.sum(change * change))
+        if not abs(rate) < 100:
+            return None
+    return None
+
+
+def numbers(case: Case) -> Finding:
+    """Say how many numbers differ, which is the first, and how alike the directions are."""
+    total = case.mine.size
+    order = np.arange(total) if total <= NUMBERS else np.sort(np.argsort(-np.abs(case.mine), axis=None)[: NUMBERS // 4])
+    looked, wrong = [], []
+    for i in order:
+        unit = np.zeros(total)
+        unit[i] = 1
+        right = case.slopes.careful(case.name, unit.reshape(case.mine.shape))
+        looked.append(right.value)
+        if (
+            abs(right.value - case.mine.flat[i])
+            > 10 * case.bar * max(abs(right.value), abs(case.mine.flat[i])) + right.doubt
+        ):
+            wrong.append((int(i), right.value))
+    if not wrong:
+        return Finding("wrong", "No single number of those looked at is wrong by more than rounding.")
+    i, should = wrong[0]
+    index = ", ".join(str(int(k)) for k in np.unravel_index(i, case.mine.shape))
+    where = f"{case.name}[{index}]" if case.mine.ndim else case.name
+    mine, right = case.mine.flat[order], np.array(looked)
+    text = f"The first is {where}: yours {case.mine.flat[i]:.6g}, and it should be {should:.6g}."
+    size = np.linalg.norm(mine) * np.linalg.norm(right)
+    if total > 1 and size > 0:
+        text += f" The cosine of yours and the right ones is {mine @ right / size:.2f}."
+    if total == 1:
+        return Finding(f"{mine[0]:.6g}, not {should:.6g}", text.replace("The first is", "It is"))
+    of = f"{total}" if len(order) == total else f"the {len(order)} largest"
+    return Finding(f"{len(wrong)} of {of} numbers are wrong", text)
+
+
+def some(indices: list[int]) -> str:
+    """Return a few indices as text."""
+    return ", ".join(map(str, indices[:5])) + (f" and {len(indices) - 5} more" if len(indices) > 5 else "")
+
+
+def wrong_shape(case: Case) -> Finding:
+    """Say what is wrong with a shape, by what would make the numbers right."""
+    mine, shape, name = case.mine, case.value.shape, case.name
+    said = f"The gradient has the shape {mine.shape}, {name} has {shape}"
+    fits = lambda array: array.shape == shape and case.fits(projected(array, case.along))
+    if mine.ndim > 1 and mine.shape == shape[::-1]:
+        right = "Its transpose is right." if fits(mine.T) else "Its transpose is wrong too."
+        return Finding("transposed", f"{said}: transposed? {right}")
+    if mine.size == case.value.size and fits(mine.reshape(shape)):
+        return Finding("wrong shape, right numbers", f"{said}: is keepdims or a reshape too many?", placed=True)
+    for axis in range(mine.ndim):
+        for what, array in (("sum", mine.sum(axis)), ("mean", mine.mean(axis))):
+            if fits(array):
+                text = f"{said}: the {what} over axis {axis} is missing."
+                return Finding(f"the {what} over axis {axis} is missing", text, placed=True)
+    n = case.context.rows
+    if n and mine.shape == (n,) and len(shape) == 1:
+        text = f"{said}: {n} is the number of rows. The sum has to go over the rows, not within them."
+        return Finding("summed over the wrong axis", text, placed=True)
+    return Finding("wrong shape", f"{said}.")
+
+
+class Layer(NamedTuple):
+    """The parameters of one layer by name."""
+
+    weights: str | None
+    bias: str | None
+
+    def right(self, ok: Mapping[str, bool]) -> bool:
+        """Return whether one of them is right, from which the error at this layer is right."""
+        return any(ok[name] for name in self if name)
+
+    def wrong(self, ok: Mapping[str, bool]) -> bool:
+        """Return whether all of them are wrong."""
+        return not any(ok[name] for name in self if name)
+
+
+def layers(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
+    """Return the layers in order, by the numbers in the names; none where they are no chain of weights and biases."""
+    parts: dict[int, list[str]] = {}
+    for name in shapes:
+        numbers_in_name = re.findall(r"\d+", name)
+        parts.setdefault(int(numbers_in_name[-1]) if numbers_in_name else -1, []).append(name)
+    chain = []
+    for _, names in sorted(parts.items()):
+        weights, *bias = sorted(names, key=lambda name: (-len(shapes[name]), -np.prod(shapes[name])))
+        if len(shapes[weights]) < 2 or len(bias) > 1 or (bias and not set(shapes[bias[0]]) <= {1, *shapes[weights]}):
+            return []
+        chain.append(Layer(weights, bias[0] if bias else None))
+    pairs = [(shapes[a.weights], shapes[b.weights]) for a, b in zip(chain, chain[1:], strict=False)]
+    in_rows, in_columns = all(a[-1] == b[0] for a, b in pairs), all(a[0] == b[-1] for a, b in pairs)
+    return chain if in_rows or in_columns else []
+
+
+def where_to_look(
+    shapes: Mapping[str, tuple[int, ...]], ok: Mapping[str, bool], findings: Mapping[str, Finding]
+) -> list[str]:
+    """Return what follows from which gradients are right and which are wrong, in a chain of layers."""
+    factors = [finding.factor for finding in findings.values()]
+    if len(ok) > 1 and len(findings) == len(ok) and None not in factors and np.ptp(factors) < 1e-3 * abs(factors[0]):
+        return ["All are wrong by the same factor: look at the start, where the loss meets the output."]
+    chain, said = layers(shapes), []
+    open_questions = [name for name, finding in findings.items() if not finding.placed]
+    for weights, bias in chain:
+        if bias and ok[bias] and weights in open_questions:
+            at_layer = f"{bias} is right, so the error dL/dz of its layer is right"
+            said.append(f"{at_layer}: look at the product that makes {weights}'s gradient, aᵀ dL/dz.")
+        if bias and ok[weights] and bias in open_questions:
+            at_layer = f"{weights} is right, so the error dL/dz of its layer is right"
+            said.append(f"{at_layer}: look at the sum over the rows that makes {bias}'s gradient.")
+    wrong = [layer for layer in chain if layer.wrong(ok) and set(layer) & set(open_questions)]
+    return said + (_what_goes_back(chain, wrong[-1], ok) if wrong else [])
+
+
+def _what_goes_back(chain: list[Layer], last: Layer, ok: Mapping[str, bool]) -> list[str]:
+    """Return where the error is lost: `last` is the layer nearest to the output where all is wrong."""
+    names = " and ".join(name for name in last if name)
+    after = chain[chain.index(last) + 1 :]
+    if not after:
+        return [f"{names} belong to the last layer: look first at the error dL/dz at the output."] if last.bias else []
+    if not after[0].right(ok):
+        return []
+    W = after[0].weights
+    return [
+        f"The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back from there,"
+        f" dL/dz {W}ᵀ, with the {W} of the forward pass, and the derivative of the activation."
+    ]

@@ -1,0 +1,263 @@
+"""Whether the gradient of each parameter is right, and what cannot be seen at this point."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tf_backprop.support.calls import Functions, is_array, to_numpy
+from tf_backprop.support.diagnosis import Case, Context, Finding, diagnose, rms, where_to_look, wrong_shape
+from tf_backprop.support.slopes import Slope, Slopes, directions, projected
+
+import numpy as np
+
+#: The largest difference that is rounding, relative to the gradient: from the tape and from central differences.
+TAPE_TOLERANCE, DIFFERENCE_TOLERANCE = 1e-9, 1e-6
+#: The same where the gradient is computed in float32, and where the loss is.
+GRADIENT32_TOLERANCE, LOSS32_TOLERANCE = 1e-4, 1e-2
+#: So many random directions confirm a right gradient, and so many name a mistake.
+CONFIRM, NAME = 3, 6
+#: In a network of at most so many numbers the right gradient may be computed number by number.
+SMALL = 1000
+#: What float32 may round away, as a share of the loss.
+ROUNDING32 = 16 * 1.2e-7
+
+
+class Row(NamedTuple):
+    """What the check found for one parameter."""
+
+    name: str
+    shape: tuple[int, ...]
+    error: float  # |yours - right| / |right|; inf where there is nothing to compare
+    ok: bool
+    verdict: str  # "right", or what it looks like
+    from_tape: str | None = None  # where the loss is TensorFlow's: the relative difference from its tape, or "None"
+
+
+class Check:
+    """One check: what was measured at its point, and what was found so far."""
+
+    def __init__(self, functions: Functions, rng: np.random.Generator):
+        self.functions, self.values, self.rng = functions, functions.values, rng
+        self.findings: dict[str, Finding] = {}
+        self.fine = functions.fine and in_float64(functions, rng)
+        self.slopes = Slopes(functions.loss, self.values, self.fine)
+        self.random = not np.array_equal(functions.loss(self.values), self.slopes.at_point, equal_nan=True)
+        self.gradients = functions.gradients(self.values)
+        self.tape = functions.tape(self.values) if functions.of_tensorflow else {}
+        rows, axis = rows_of(functions.batch)
+        shaped = {k: g for k, g in self.gradients.items() if g is not None and g.shape == self.values[k].shape}
+        sizes = {size: f"{k} has {p.shape}" for k, p in self.values.items() for size in p.shape if size > 2}
+        self.context = Context(shaped, rows, axis, sizes, functions.batch, functions.loss, self._all_right)
+        self.warnings = [*self._about_precision(), *self._about_the_point()]
+
+    def row(self, name: str) -> Row:
+        """Return what is found for one parameter."""
+        mine, shape = self.gradients.get(name), self.values[name].shape
+        if self.random or not np.isfinite(self.slopes.at_point):
+            what = "the loss is random" if self.random else f"the loss is {self.slopes.at_point}"
+            return Row(name, shape, np.inf, False, f"not checked: {what}")
+        if mine is None:
+            return self._wrong(name, np.inf, nothing(name in self.gradients, bool(self.tape)))
+        if not np.all(np.isfinite(mine)):
+            bad = np.sum(~np.isfinite(mine))
+            return self._wrong(
+                name, np.inf, Finding("not finite", f"{bad} of {mine.size} numbers are NaN or infinite.")
+            )
+        along = directions(self.rng, shape, NAME)
+        if mine.shape != shape:
+            return self._wrong(name, np.inf, wrong_shape(self._case(name, mine, along)))
+        right, doubt = self._measured([self.slopes.quick(name, v) for v in along[:CONFIRM]])
+        guess = projected(mine, along[:CONFIRM])
+        if np.all(np.abs(guess - right) <= self._bar(mine) * rms(right) + doubt + self._rounding(mine)):
+            return self._right(name, mine, guess, right, rms(doubt))
+        return self._careful_row(name, mine, self._case(name, mine, along))
+
+    def _careful_row(self, name: str, mine: np.ndarray, case: Case) -> Row:
+        """Return the row of a gradient that does not agree at first sight."""
+        guess = projected(mine, case.along)
+        if not np.all(np.isfinite(case.right)):
+            self.warnings.append(
+                f"The loss is not finite near this {name}: take smaller parameters, or a loss from logits."
+            )
+            return Row(name, mine.shape, np.inf, False, "not checked: the loss is not finite nearby")
+        if case.fits(guess):
+            return self._right(name, mine, guess, case.right, case.floor)
+        if np.all(np.abs(guess - case.right) <= case.bar * case.size + case.doubt + case.gap):
+            self.warnings.append(
+                f"The point lies on a kink of the loss along {name} (ReLU at exactly 0?), where it has two slopes: {name} can"
+                " only be checked at another point, for example with random biases."
+            )
+            return Row(name, mine.shape, 0.0, True, "cannot tell: a kink", self._from_tape(name, mine))
+        finding = diagnose(case)
+        tape = self.tape.get(name)
+        if tape is not None and np.allclose(tape, mine, rtol=1e-6, atol=1e-9 * np.max(np.abs(mine), initial=0)):
+            text = " The tape says the same as you, but the loss itself does not: is there a tf.custom_gradient in it?"
+            finding = finding._replace(sentence=finding.sentence + text)
+        scale = case.size if case.size > case.floor else max(rms(guess), 1e-300)
+        return self._wrong(name, rms(guess - case.right) / scale, finding, self._from_tape(name, mine))
+
+    def _right(self, name: str, mine: np.ndarray, guess: np.ndarray, right: np.ndarray, floor: float) -> Row:
+        """Return the row of a gradient that agrees with differences; the tape may still say otherwise."""
+        size, from_tape = rms(right), self._from_tape(name, mine)
+        error = rms(guess - right) / size if size > floor else 0.0
+        if floor > size and rms(guess) > 1e-3 * floor:
+            self.warnings.append(
+                f"The gradient for {name} is smaller than the rounding of the loss, {self.slopes.at_point:.3g}: at this point"
+                " it cannot be told from zero. Take a point further from the optimum, or fewer rows."
+            )
+            return Row(name, mine.shape, error, True, "cannot tell from zero", from_tape)
+        tape = self.tape.get(name)
+        if tape is not None:
+            apart = float(np.max(np.abs(tape - mine), initial=0))
+            allowed = TAPE_TOLERANCE * np.linalg.norm(tape) + floor + self._rounding(mine)
+            if apart > allowed and self.fine and apart > self._bar(mine) * np.linalg.norm(mine) + floor:
+                self.warnings.append(f"The tape's gradient for {name} is wrong, yours is right: a tf.custom_gradient?")
+            elif apart > max(allowed, 0 if self._bar(mine) == DIFFERENCE_TOLERANCE else 1e-4 * np.linalg.norm(tape)):
+                text = f"It differs from the tape by {apart:.1e}, which is less than differences of the loss can see."
+                return self._wrong(name, error, Finding("differs from the tape", text), from_tape)
+        return Row(name, mine.shape, error, True, "right", from_tape)
+
+    def _wrong(self, name: str, error: float, finding: Finding, from_tape: str | None = None) -> Row:
+        self.findings[name] = finding
+        return Row(name, self.values[name].shape, float(error), False, finding.verdict, from_tape)
+
+    def _case(self, name: str, mine: np.ndarray, along: np.ndarray) -> Case:
+        """Return what the diagnosis takes; where the loss is float32's, the tape's slopes are better than differences."""
+        case = Case(name, mine, along, self.slopes, self._bar(mine), self.context)
+        tape = self.tape.get(name)
+        if not self.fine and tape is not None and case.fits(projected(tape, along)):
+            case.right, case.bar = projected(tape, along), GRADIENT32_TOLERANCE
+            case.doubt = np.full(len(along), self._rounding(mine))
+        case.doubt = case.doubt + self._rounding(mine)
+        return case
+
+    @functools.cache  # noqa: B019 - a check lives as long as its report is made
+    def _all_right(self) -> dict[str, np.ndarray] | None:
+        """Return the right gradients: the tape's, or in a small network one number after the other."""
+        if self.tape and None not in self.tape.values():
+            return self.tape
+        if sum(p.size for p in self.values.values()) > SMALL:
+            return None
+        units = {name: np.eye(p.size).reshape(-1, *p.shape) for name, p in self.values.items()}
+        slopes = {name: [self.slopes.quick(name, unit).value for unit in units[name]] for name in units}
+        return {name: np.reshape(found, self.values[name].shape) for name, found in slopes.items()}
+
+    def _measured(self, slopes: list[Slope]) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([slope.value for slope in slopes]), np.array([slope.doubt for slope in slopes])
+
+    def _bar(self, mine: np.ndarray) -> float:
+        if not self.fine:
+            return LOSS32_TOLERANCE
+        return DIFFERENCE_TOLERANCE if mine.dtype.itemsize > 4 else GRADIENT32_TOLERANCE
+
+    def _rounding(self, mine: np.ndarray) -> float:
+        """Return what a gradient in float32 may round away."""
+        return 0.0 if self.fine and mine.dtype.itemsize > 4 else ROUNDING32 * abs(self.slopes.at_point)
+
+    def _from_tape(self, name: str, mine: np.ndarray) -> str | None:
+        if not self.tape:
+            return None
+        if self.tape[name] is None:
+            return "None"
+        size = max(float(np.linalg.norm(self.tape[name])), 1e-12)
+        return f"{float(np.max(np.abs(mine - self.tape[name]), initial=0)) / size:.1e}"
+
+    def sentences(self, rows: Sequence[Row]) -> list[str]:
+        """Return a sentence per mistake, with all the parameters that have it, and then where to look."""
+        together: dict[str, list[str]] = {}
+        for name, finding in self.findings.items():
+            together.setdefault(finding.sentence, []).append(name)
+        said = [f"{', '.join(names)}: {sentence}" for sentence, names in together.items()]
+        scales = {f"{finding.factor:.5g}" for finding in self.findings.values() if finding.factor}
+        factors = [finding.factor for finding in self.findings.values()]
+        right = [row.name for row in rows if row.ok]
+        n = self.context.rows
+        if right and n and None not in factors and len(scales) == 1 and abs(factors[0] / n - 1) < 1e-3:
+            said.append(
+                f"Two scales: {', '.join(self.findings)} with a sum over the rows, {', '.join(right)} with the mean."
+            )
+        ok = {row.name: row.ok for row in rows}
+        if self.findings:
+            said += where_to_look({k: p.shape for k, p in self.values.items()}, ok, self.findings)
+        silent = [name for name, g in self.tape.items() if g is None]
+        return said + [self._why_none(name) for name in silent]
+
+    def _why_none(self, name: str) -> str:
+        """Return why the tape has no gradient, as lesson 04 shows."""
+        v = directions(self.rng, self.values[name].shape, 1)[0]
+        slope = self.slopes.careful(name, v)
+        if abs(slope.value) <= slope.doubt:
+            return f"The tape gives None for {name}: the loss does not depend on it."
+        return (
+            f"The tape gives None for {name}, though the loss depends on it: on the way there is NumPy, a whole number,"
+            " tf.stop_gradient, or what was computed before the tape (lesson 04)."
+        )
+
+    def _about_precision(self) -> list[str]:
+        if self.fine:
+            narrow = [name for name, g in self.gradients.items() if g is not None and g.dtype.itemsize <= 4]
+            narrow = [name for name in narrow if self.gradients[name].dtype.kind == "f"]
+            what = (
+                f"The gradient for {', '.join(narrow)} is computed in float32: errors below 0.0001 of it are not seen."
+            )
+            return [what] if narrow else []
+        seen = "0.0001 of it by the tape" if self.tape else "about 0.01 of it"
+        return [
+            f"The loss is computed in float32, so that the check is too: errors of a gradient below {seen} are not seen."
+        ]
+
+    def _about_the_point(self) -> list[str]:
+        found, n = [], self.context.rows
+        if self.random:
+            found.append("Two calls of the loss differ: give it its random numbers, or a seed, with the batch.")
+        elif not np.isfinite(self.slopes.at_point):
+            L = self.slopes.at_point
+            found.append(f"The loss is {L} at this point: take smaller parameters, or compute it from logits.")
+        zero = [name for name, p in self.values.items() if not np.any(p)]
+        if len(zero) == len(self.values) or any(self.values[name].ndim > 1 for name in zero):
+            found.append(
+                f"{', '.join(zero)}: all zero, which hides mistakes in what is multiplied by them: take random ones."
+            )
+        if n == 1:
+            found.append("A batch of one row hides a missing 1/n: take several rows.")
+        shapes = {name: p.shape for name, p in self.values.items() if p.ndim > 1}
+        square = [
+            f"{name} {shape}" for name, shape in shapes.items() if len(set(shape)) < len(shape) and max(shape) > 1
+        ]
+        as_rows = [f"{name} {p.shape}" for name, p in self.values.items() if n and n > 1 and n in p.shape]
+        if as_rows:
+            text = f"The batch has {n} rows, and {n} is also a size of {', '.join(as_rows)}"
+            found.append(f"{text}: this hides transposes and gives one factor two causes; take another number of rows.")
+        if square:
+            text = f"{', '.join(square)}: equal sizes hide a transpose from the eye"
+            found.append(f"{text}; take different ones where you can.")
+        return found
+
+
+def nothing(returned: bool, tensorflow: bool) -> Finding:
+    """Return what is said of a gradient that is None or missing."""
+    if not returned:
+        return Finding("missing", "The gradients have nothing of this name, so that it would never be trained.", placed=True)
+    lesson = " A tape gives None where the path to the loss is broken (lesson 04)." if tensorflow else ""
+    return Finding("None", f"The gradient is None, not an array.{lesson}", placed=True)
+
+
+def in_float64(functions: Functions, rng: np.random.Generator) -> bool:
+    """Return whether the loss really is computed in float64: some value of it then does not fit into float32."""
+    for _ in range(3):
+        near = {name: p * rng.uniform(0.999, 1.001, p.shape) for name, p in functions.values.items()}
+        L = functions.loss(near)
+        if not np.isfinite(L) or L == 0 or float(np.float32(L)) != L:
+            return True
+    return False
+
+
+def rows_of(batch: Sequence) -> tuple[int | None, int]:
+    """Return how many rows the batch has, and the axis along which they lie: 0, or -1 where samples are columns."""
+    shapes = [to_numpy(part).shape for part in batch if is_array(part)]
+    shapes = [shape for shape in shapes if shape]
+    if not shapes:
+        return None, 0
+    if len({shape[0] for shape in shapes}) == 1:
+        return shapes[0][0], 0
+    return (shapes[0][-1], -1) if len({shape[-1] for shape in shapes}) == 1 else (None, 0)

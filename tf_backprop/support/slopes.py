@@ -1,0 +1,68 @@
+"""Slopes of a loss along directions, by central differences, each with how far it may be off."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+#: The steps that are tried, the best one first, and the share of the loss that rounding may change.
+FINE, COARSE = (1e-5, 1e-6, 1e-7, 1e-4), (3e-3, 1e-3, 1e-2)
+ROUNDING = {True: 32 * 2.2e-16, False: 4 * 1.2e-7}
+
+
+class Slope(NamedTuple):
+    """The slope of the loss along a direction."""
+
+    value: float
+    doubt: float  # how far it may be off: rounding, and what a smaller step changes
+    gap: float = 0.0  # between the slopes of the two sides, where that is a kink at the point itself
+
+
+def directions(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> np.ndarray:
+    """Return random directions (count, *shape) in which no element is near zero, so that none is left out."""
+    return rng.choice([-1.0, 1.0], (count, *shape)) * rng.uniform(0.5, 1.5, (count, *shape))
+
+
+def projected(array: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Return the scalar product of an array with each of some directions, (count,)."""
+    return np.sum(array * along, axis=tuple(range(1, along.ndim)))
+
+
+class Slopes:
+    """The slopes of ``loss(values)`` at one point; `fine` where it computes in float64."""
+
+    def __init__(self, loss: Callable, values: Mapping[str, np.ndarray], fine: bool):
+        self.loss, self.values, self.fine = loss, values, fine
+        self.at_point = loss(values)
+
+    def at(self, loss: Callable, values: Mapping[str, np.ndarray] | None = None) -> "Slopes":
+        """Return the slopes of another loss, or at another point."""
+        return Slopes(loss, self.values if values is None else values, self.fine)
+
+    def _step(self, name: str, v: np.ndarray, h: float) -> tuple[float, float, float]:
+        """Return the slopes ahead and behind, and the doubt that rounding leaves."""
+        h *= max(1.0, float(np.sqrt(np.mean(np.square(self.values[name])))))
+        ahead, behind = (self.loss({**self.values, name: self.values[name] + s * v}) for s in (h, -h))
+        largest = max(abs(ahead), abs(behind), abs(self.at_point))
+        return (ahead - self.at_point) / h, (self.at_point - behind) / h, ROUNDING[self.fine] * largest / h
+
+    def quick(self, name: str, v: np.ndarray) -> Slope:
+        """Return the slope from two evaluations of the loss."""
+        ahead, behind, rounding = self._step(name, v, (FINE if self.fine else COARSE)[0])
+        value = (ahead + behind) / 2
+        return Slope(value, rounding if np.isfinite(value) else np.inf)
+
+    def careful(self, name: str, v: np.ndarray) -> Slope:
+        """Return the slope from the best of several steps, each with its half and one step of Richardson's."""
+        best = Slope(np.nan, np.inf)
+        for h in FINE if self.fine else COARSE:
+            (ahead, behind, rounding), (ahead2, behind2, _) = self._step(name, v, h), self._step(name, v, h / 2)
+            whole, half = (ahead + behind) / 2, (ahead2 + behind2) / 2
+            value = (4 * half - whole) / 3 if self.fine else half
+            doubt = 2 * rounding + abs(half - whole)
+            gap, gap2 = abs(ahead - behind), abs(ahead2 - behind2)
+            if np.isfinite(doubt) and doubt < best.doubt:  # of a smooth loss the gap halves with the step
+                best = Slope(value, doubt, gap2 if gap2 > 0.8 * gap and gap2 > 10 * doubt else 0.0)
+            if best.doubt < 1e-7 * abs(best.value):
+                break
+        return best
