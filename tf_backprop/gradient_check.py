@@ -50,12 +50,12 @@ class Report(NamedTuple):
 def check_gradients(
     loss: Callable, gradients: Callable, parameters, *batch, seed: int = 0, label: str = "dL_d{}"
 ) -> Report:
-    """Compare gradients with slopes of the loss; say for each parameter whether its gradient is right, or what is wrong.
+    """Compare gradients with slopes of the loss; say for each parameter whether its gradient is right, or what it is.
 
-    The functions may be NumPy's, TensorFlow's, JAX's or PyTorch's. They are called with arrays of the kind that is given,
-    in float64 where they allow it. A slope is a central difference along a random direction, in which all numbers of one
-    parameter change together: three confirm a right gradient, six and a few more name a mistake. Where the loss is
-    TensorFlow's, its tape is a second judge.
+    The functions may be NumPy's, TensorFlow's, JAX's or PyTorch's. They are called with arrays of the kind that is
+    given, in float64 where they allow it. A slope is a central difference along a random direction, in which all
+    numbers of one parameter change together: three confirm a right gradient, six and a few more name a mistake.
+    Where the loss is TensorFlow's, its tape is a second judge.
 
     Parameters
     ----------

@@ -1,16 +1,19 @@
-"""Print which mistake in a gradient is called what by the check: ``python -m tools.mistakes``.
+"""Write docs/checks.csv, what the check says of each mistake in a gradient: ``python -m tools.mistakes``.
 
 The mistakes are those of public threads and tutorials, in the networks that people have there, in NumPy.
 """
 
+import csv
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tf_backprop import check_gradients
-from tf_backprop.support.tables import table
+from tf_backprop.support import lessons
 
 import numpy as np
 
+FILE = lessons.SCRIPTS.parent / "docs" / "checks.csv"
 N, SIZES = 7, (6, 5, 4)  # rows; pixels, hidden units and classes: all different
 
 
@@ -172,11 +175,11 @@ def mistakes() -> list[Mistake]:
     t = np.eye(SIZES[2])[y]
 
     def entropy(name, wrong, lesson="", parameters=p, **options):
-        loss = lambda p, x, y: cross_entropy(p, x, y, **options)
-        return Mistake(name, loss, lambda p, x, y: by_hand(p, x, y, name, **options), parameters, (x, y), wrong, lesson)
+        loss, gradients = partial(cross_entropy, **options), partial(by_hand, mistake=name, **options)
+        return Mistake(name, loss, gradients, parameters, (x, y), wrong, lesson)
 
     def square_error(name, wrong, lesson="", parameters=p, t=t):
-        return Mistake(name, squared, lambda p, x, t: by_hand_squared(p, x, t, name), parameters, (x, t), wrong, lesson)
+        return Mistake(name, squared, partial(by_hand_squared, mistake=name), parameters, (x, t), wrong, lesson)
 
     turned = {name: value.T if value.ndim > 1 else value[:, None] for name, value in p.items()}
     everything = "W1 b1 W2 b2"
@@ -213,9 +216,33 @@ def mistakes() -> list[Mistake]:
         entropy("two columns exchanged", "W2", ""),
         entropy("one column zero", "W2", ""),
         entropy("wrong by 1e-5", "W1", ""),
-        Mistake("(n, 1) - (n,) in the loss", line, line_by_hand, {"W": x[:3, :1].repeat(2, 0), "b": x[0, :1]}, (x, x[:, 0]), "W", "13"),
-        Mistake("no 1/n, samples in columns", columns(cross_entropy), columns(lambda p, x, y: by_hand(p, x, y, "no 1/n")), turned, (x.T, y), everything, "11"),
-        Mistake("W for Wᵀ, samples in columns", columns(cross_entropy), columns(lambda p, x, y: by_hand(p, x, y, "no ReLU'")), turned, (x.T, y), "W1 b1", "12"),
+        Mistake(
+            "(n, 1) - (n,) in the loss",
+            line,
+            line_by_hand,
+            {"W": x[:3, :1].repeat(2, 0), "b": x[0, :1]},
+            (x, x[:, 0]),
+            "W",
+            "13",
+        ),
+        Mistake(
+            "no 1/n, samples in columns",
+            columns(cross_entropy),
+            columns(lambda p, x, y: by_hand(p, x, y, "no 1/n")),
+            turned,
+            (x.T, y),
+            everything,
+            "11",
+        ),
+        Mistake(
+            "W for Wᵀ, samples in columns",
+            columns(cross_entropy),
+            columns(lambda p, x, y: by_hand(p, x, y, "no ReLU'")),
+            turned,
+            (x.T, y),
+            "W1 b1",
+            "12",
+        ),
     ]
 
 
@@ -232,5 +259,12 @@ def rows() -> list[list[str]]:
     return found
 
 
+def read() -> list[list[str]]:
+    """Return the committed rows."""
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
 if __name__ == "__main__":
-    print(table(["mistake", "what the check says", "lesson"], rows(), "github", as_is=True))
+    with FILE.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["mistake", "what the check says", "lesson"], *rows()])

@@ -1,4 +1,4 @@
-"""Calling a reader's functions: with the kind of array that he uses, in float64 where they allow it, errors explained."""
+"""Calling a reader's functions: with their kind of array, in float64 where that is possible, with errors explained."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ def kind(value) -> str:
 
 
 def to_numpy(value) -> np.ndarray:
-    """Return the numbers of any library's array."""
+    """Return the numbers of an array of any library."""
     if kind(value) == "torch":
         value = value.detach().cpu()
     elif type(value).__name__ == "IndexedSlices":
@@ -77,7 +77,8 @@ class Functions:
     """A reader's loss and gradients, called with numbers of NumPy in float64 and giving such numbers."""
 
     def __init__(self, loss: Callable, gradients: Callable, tree, batch: Sequence, dtype: str, tensors: bool):
-        self.functions, self.tree, self.batch, self.dtype, self.tensors = (loss, gradients), tree, batch, dtype, tensors
+        self.functions = {"loss": loss, "gradients": gradients}
+        self.tree, self.batch, self.dtype, self.tensors = tree, batch, dtype, tensors
         self.given = named(tree)
         self.values = {name: to_numpy(value).astype(np.float64) for name, value in self.given.items()}
         self.of_tensorflow, self.fine = False, dtype == "float64"
@@ -101,22 +102,21 @@ class Functions:
             return self._as_given(part, numbers, self.dtype)
         return self._as_given(part, numbers, numbers.dtype) if self.tensors else part
 
-    def _call(self, which: int, values: Mapping[str, np.ndarray], batch: Sequence | None):
-        """Call loss (0) or gradients (1); an exception in it becomes one line that names the reader's own line."""
-        arrays, batch = self.parameters(values), self.batch_for(self.batch if batch is None else batch)
-        before = [to_numpy(part).copy() if is_array(part) else None for part in batch]
-        try:
-            with wide(), np.errstate(all="ignore"):
-                result = self.functions[which](rebuilt(self.tree, iter(arrays)), *batch)
-        except Exception as error:
-            raise GradientError(explained(("loss", "gradients")[which], error)) from error
+    def _call(self, which: str, values: Mapping[str, np.ndarray], batch: Sequence | None):
+        """Call the loss or the gradients; an exception in it becomes one line that names the reader's own line."""
+        function = self.functions[which]
+        with wide(), np.errstate(all="ignore"):
+            arrays, batch = self.parameters(values), self.batch_for(self.batch if batch is None else batch)
+            before = [to_numpy(part).copy() if is_array(part) else None for part in batch]
+            try:
+                result = function(rebuilt(self.tree, iter(arrays)), *batch)
+            except Exception as error:
+                raise GradientError(explained(which, error)) from error
         changed = [name for name, a in zip(values, arrays, strict=True) if not same(a, self._rounded(values[name]))]
-        changed += [
-            f"argument {i + 2}" for i, part in enumerate(before) if part is not None and not same(batch[i], part)
-        ]
+        changed += [f"argument {i + 2}" for i, old in enumerate(before) if old is not None and not same(batch[i], old)]
         if changed:
-            what = f"{('loss', 'gradients')[which]} changes {', '.join(changed)} in place"
-            raise GradientError(f"{what}: write p = p - step in place of p -= step, or work on a copy")
+            what = f"{which} changes {', '.join(changed)} in place"
+            raise GradientError(f"{what}: write p = p - step and not p -= step, or work on a copy")
         return result
 
     def _rounded(self, numbers: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ class Functions:
 
     def loss(self, values: Mapping[str, np.ndarray], batch: Sequence | None = None) -> float:
         """Return the loss at `values`, on another batch where one is given."""
-        result = self._call(0, values, batch)
+        result = self._call("loss", values, batch)
         self.of_tensorflow = kind(result) == "tensorflow"
         number = to_numpy(result)
         if number.dtype.kind not in "fiub":
@@ -138,7 +138,7 @@ class Functions:
 
     def gradients(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
         """Return the gradients by the names of the parameters: None where one is None, no entry where there is none."""
-        result = self._call(1, values, None)
+        result = self._call("gradients", values, None)
         if result is None:
             raise GradientError("gradients returns None: is its return missing?")
         found = named(result)
@@ -166,7 +166,7 @@ class Functions:
         arrays = self.parameters(values)
         with tf.GradientTape() as tape:
             tape.watch([array for array in arrays if tf.is_tensor(array)])
-            result = self.functions[0](rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch))
+            result = self.functions["loss"](rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch))
         found = tape.gradient(result, arrays)
         return {name: None if g is None else to_numpy(g) + 0.0 for name, g in zip(self.given, found, strict=True)}
 
@@ -177,12 +177,15 @@ def same(array, numbers: np.ndarray) -> bool:
 
 
 def wide():
-    """Return the context in which JAX, if it is there, computes in float64 where it is asked to."""
-    return (
-        sys.modules["jax"].enable_x64(True)
-        if hasattr(sys.modules.get("jax"), "enable_x64")
-        else contextlib.nullcontext()
-    )
+    """Return the context in which JAX, where it is loaded, computes in float64 if it is asked to."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return contextlib.nullcontext()
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # until JAX 0.8
+
+    return enable_x64()
 
 
 def explained(which: str, error: Exception) -> str:
@@ -196,7 +199,7 @@ def explained(which: str, error: Exception) -> str:
 
 
 def settle(loss: Callable, gradients: Callable, tree, batch: Sequence) -> Functions:
-    """Return the functions in the highest precision in which both run; where they run in none, raise their own error."""
+    """Return the functions in the highest precision in which both run; where they run in none, raise their error."""
     if not named(tree):
         raise GradientError("there are no parameters")
     for name, value in named(tree).items():
@@ -214,7 +217,7 @@ def settle(loss: Callable, gradients: Callable, tree, batch: Sequence) -> Functi
             functions.gradients(functions.values)
         except GradientError as error:
             errors[dtype, tensors] = error
-            if error.__cause__ is None:  # no exception of theirs, but what we say: another precision says the same
+            if error.__cause__ is None:  # no exception of theirs: another precision changes nothing
                 raise
         else:
             return functions

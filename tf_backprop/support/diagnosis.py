@@ -4,6 +4,7 @@ All that is known of the right gradient are slopes of the loss along a few rando
 what the right one would be if that mistake had been made; a guess that fits every direction is no coincidence.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from tf_backprop.support.slopes import Slopes, projected
 import numpy as np
 
 #: At most so many rows or columns are looked at one by one, and so many single numbers.
-SLICES, NUMBERS = 64, 200
+SLICES, NUMBERS = 64, 50
 
 
 class Finding(NamedTuple):
@@ -49,11 +50,20 @@ class Case:
         c = np.sum(guess * guess) / np.sum(guess * right)
         return float(c) if self.fits(guess / c, right) else None
 
+    def measure(self, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the right slopes along other directions, and the doubts about them."""
+        right = self.context.right()
+        if right is not None:
+            return projected(right[self.name], along), np.full(len(along), self.floor)
+        return tuple(
+            np.array(column) for column in zip(*(self.slopes.careful(self.name, v)[:2] for v in along), strict=True)
+        )
+
     def slopes_of(self, loss: Callable, values: Mapping | None = None) -> np.ndarray | None:
         """Return the slopes of another loss, or at another point; None where it cannot be computed there."""
         try:
             slopes = self.slopes.at(loss, values)
-            found = np.array([slopes.careful(self.name, v).value for v in self.along])
+            found = np.array([slopes.quick(self.name, v).value for v in self.along])
         except GradientError:
             return None
         return found if np.all(np.isfinite(found)) else None
@@ -89,7 +99,7 @@ def diagnose(case: Case) -> Finding:
 
 
 def transposed(case: Case) -> Finding | None:
-    """A square gradient is right when it is turned over, perhaps up to a factor."""
+    """Find a square gradient that is right when it is transposed, perhaps up to a factor."""
     if case.mine.ndim != 2 or case.mine.shape[0] != case.mine.shape[1]:
         return None
     c = case.factor(projected(case.mine.T, case.along))
@@ -104,14 +114,16 @@ def transposed(case: Case) -> Finding | None:
 
 
 def all_zero(case: Case) -> Finding | None:
-    """Nothing reaches the parameter."""
+    """Find a gradient that is nothing but zeros."""
     if np.any(case.mine):
         return None
-    return Finding("all zero", "Yours is zero, and the right one is not: the parameter would never be trained.", placed=True)
+    return Finding(
+        "all zero", "Yours is zero, and the right one is not: the parameter would never be trained.", placed=True
+    )
 
 
 def one_number(case: Case) -> Finding | None:
-    """A sum over everything, given to each number."""
+    """Find a sum over everything that is given to each number."""
     first = case.mine.flat[0]
     if case.mine.size < 2 or np.ptp(case.mine) > 1e-9 * abs(first):
         return None
@@ -124,13 +136,13 @@ def one_number(case: Case) -> Finding | None:
 
 
 def by_a_factor(case: Case) -> Finding | None:
-    """All numbers are wrong by one factor."""
+    """Find one factor by which all numbers are wrong."""
     mine = projected(case.mine, case.along)
     if case.mine.size == 1:
         if abs(case.right[0]) < 1000 * case.doubt[0]:
             return None
         c = float(np.sum(mine * mine) / np.sum(mine * case.right))
-        return name_factor(c, case) if reasons(c, case) else None
+        return name_factor(c, case) if reasons(c, case) or abs(c + 1) < 10 * case.bar else None
     c = case.factor(mine)
     return None if c is None else name_factor(c, case)
 
@@ -157,8 +169,8 @@ def reasons(c: float, case: Case) -> list[str]:
     n, found = case.context.rows, []
     causes = {"a 2 too many (does the loss have a ½?)": 2.0, "the 2 of the square is missing": 0.5}
     if n and n > 1:
-        missing = f"the batch has {n} rows, and the 1/n of the mean is missing"
-        twice = f"the batch has {n} rows, and the mean over them is taken twice"
+        missing = f"the 1/n of the mean is missing (the batch has {n} rows)"
+        twice = f"the mean over the rows is taken twice (the batch has {n} rows)"
         causes |= {missing: n, twice: 1 / n}
         causes |= {f"{missing}, besides a 2 too many": 2 * n, f"{twice}, besides a 2 too many": 2 / n}
         causes |= {
@@ -175,7 +187,7 @@ def reasons(c: float, case: Case) -> list[str]:
 
 
 def proportional_to_parameter(case: Case) -> Finding | None:
-    """The gradient of the weight decay is missing or has another factor."""
+    """Find a term that is proportional to the parameter, as weight decay has it."""
     term, rest = projected(case.value, case.along), case.right - projected(case.mine, case.along)
     if not np.any(term) or case.mine.size < 3 or rms(rest) < 1000 * case.floor:
         return None
@@ -192,7 +204,7 @@ def proportional_to_parameter(case: Case) -> Finding | None:
 
 
 def one_row_counts(case: Case) -> Finding | None:
-    """A loop over the batch keeps what the last row gave, or the first."""
+    """Find the gradient of one row alone, which a loop over the batch leaves."""
     n, axis = case.context.rows, case.context.axis
     if not n or n < 2 or case.mine.size < 2:
         return None
@@ -201,7 +213,9 @@ def one_row_counts(case: Case) -> Finding | None:
         of_row = case.slopes_of(lambda values, batch=batch: case.context.loss(values, batch))
         c = None if of_row is None else case.factor(projected(case.mine, case.along), of_row)
         if c is not None and any(abs(c / known - 1) < 10 * case.bar for known in (1, 1 / n, n)):
-            text = f"Yours is the gradient of the {which} row alone: = in a loop where += is meant, or an index too many?"
+            text = (
+                f"Yours is the gradient of the {which} row alone: = in a loop where += is meant, or an index too many?"
+            )
             return Finding(f"only the {which} row counts", text)
     return None
 
@@ -215,7 +229,7 @@ def taken(part, rows: list[int], n: int, axis: int):
 
 
 def column_less_row(case: Case) -> Finding | None:
-    """The loss takes (n, 1) - (n,), which is (n, n); the gradient by hand is of the loss that is meant."""
+    """Find a loss with (n, 1) - (n,), which is (n, n), beside a gradient of the loss that is meant."""
     n = case.context.rows
     for i, part in enumerate(case.context.batch):
         if not n or n < 2 or getattr(part, "shape", ()) != (n,):
@@ -231,7 +245,7 @@ def column_less_row(case: Case) -> Finding | None:
 
 
 def axis_of_another(case: Case) -> Finding | None:
-    """It is made from another parameter's gradient, summed or averaged over an axis."""
+    """Find a gradient made from that of another parameter, by a sum or a mean over an axis."""
     size = np.max(np.abs(case.mine))
     for name, other in case.context.gradients.items():
         for axis in range(other.ndim if name != case.name and other.ndim > 1 else 0):
@@ -240,7 +254,9 @@ def axis_of_another(case: Case) -> Finding | None:
                 if guess.shape == case.mine.shape and np.allclose(
                     case.mine, guess, rtol=0, atol=1e-3 * case.bar * size
                 ):
-                    text = f"Yours is the {what} of that for {name} over axis {axis}; make it from the error dL/dz itself."
+                    text = (
+                        f"Yours is the {what} of that for {name} over axis {axis}; make it from the error dL/dz itself."
+                    )
                     return Finding(f"the {what} of {name}'s over axis {axis}", text, placed=True)
     return None
 
@@ -248,21 +264,19 @@ def axis_of_another(case: Case) -> Finding | None:
 def slices(case: Case) -> Iterator[tuple[int, str, list]]:
     """Yield for each axis what lies along it, and its slices: index, the right slopes, doubts and yours."""
     for axis in range(case.mine.ndim):
-        if case.mine.ndim > 1 and axis not in (0, case.mine.ndim - 1) or not 1 < case.mine.shape[axis] <= SLICES:
+        if (case.mine.ndim > 1 and axis not in (0, case.mine.ndim - 1)) or not 1 < case.mine.shape[axis] <= SLICES:
             continue
         name = "element" if case.mine.ndim == 1 else "row" if axis == 0 else "column"
         found = []
         for i in range(case.mine.shape[axis]):
             here = np.zeros(case.mine.shape)
             np.moveaxis(here, axis, 0)[i] = 1
-            measured = [case.slopes.careful(case.name, v * here) for v in case.along[:2]]
-            right, doubt = np.array([m.value for m in measured]), np.array([m.doubt for m in measured])
-            found.append((right, doubt, projected(case.mine * here, case.along[:2])))
+            found.append((*case.measure(case.along[:2] * here), projected(case.mine * here, case.along[:2])))
         yield axis, name, found
 
 
 def without_derivative(case: Case) -> Finding | None:
-    """Where a unit of ReLU is dead the right gradient is zero, and this one is not."""
+    """Find a gradient that is not zero where the right one is: at the dead units of a ReLU."""
     for _, name, found in slices(case):
         sizes = [rms(right) for right, *_ in found]
         bar = 1e-9 * max(sizes)
@@ -270,8 +284,8 @@ def without_derivative(case: Case) -> Finding | None:
         alive = [i for i in dead if np.all(np.abs(found[i][2]) > 1e-3 * max(sizes))]
         if alive and len(dead) < len(found) and max(sizes) > 1000 * case.floor:
             what = f"{name}{'s' if len(alive) > 1 else ''} {some(alive)}"
-            text = f"The right gradient is zero in {what}, and yours is not: looks like units of ReLU that are dead in every"
-            text += " row. Its derivative is missing, or taken as >= 0 of what ReLU has already made >= 0."
+            text = f"The right gradient is zero in {what}, and yours is not: looks like units of ReLU that are dead"
+            text += " in every row. Its derivative is missing, or is taken as a >= 0, which always holds."
             return Finding(f"not zero in {what}", text)
     return None
 
@@ -282,7 +296,9 @@ def some_slices(case: Case) -> Finding | None:
     for axis, name, found in slices(case):
         bar = case.bar * case.size / np.sqrt(len(found))
         wrong = [i for i, (right, doubt, mine) in enumerate(found) if np.any(np.abs(mine - right) > bar + doubt)]
-        proof = [i for i, (right, doubt, _) in enumerate(found) if i not in wrong and np.any(np.abs(right) > 10 * doubt)]
+        proof = [
+            i for i, (right, doubt, _) in enumerate(found) if i not in wrong and np.any(np.abs(right) > 10 * doubt)
+        ]
         if wrong and proof and (best is None or len(wrong) / len(found) < best[0]):
             best = len(wrong) / len(found), axis, name, wrong, found
     if best is None:
@@ -306,7 +322,7 @@ def already_updated(case: Case) -> Finding | None:
     if right is None:
         return None
     others = [name for name in right if name != case.name]
-    for whose in (list(right), others, *([name] for name in others)):
+    for whose in (list(right), others, *([name] for name in others if right[name].ndim > 1)):
         rate = rate_of_update(case, {name: right[name] for name in whose})
         if rate is not None:
             what = "all parameters" if len(whose) == len(right) else ", ".join(whose)
@@ -318,52 +334,57 @@ def already_updated(case: Case) -> Finding | None:
 
 def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
     """Return for which rate the gradient is that at p - rate · right, by Newton's method; None where there is none."""
-    mine, values, rate, nearby = projected(case.mine, case.along), case.slopes.values, 0.0, 1e-4
+    mine, nearby = projected(case.mine, case.along), 1e-3
+    here, rate = case.right, 0.0
     for _ in range(8):
-        here, near = (
-            case.slopes_of(case.slopes.loss, {**values, **{k: values[k] - r * g for k, g in right.items()}})
-            for r in (rate, rate + nearby)
-        )
+        near = slopes_after(case, right, rate + nearby)
         if here is None or near is None or not np.any(near - here):
             return None
-        if abs(rate) > 1e-6 and case.fits(mine, here):
-            return rate
-        change = (near - here) / nearby
-        rate += float(np.sum(change * (mine - here)) / np.sum(change * change))
-        if not abs(rate) < 100:
+        change, missing = (near - here) / nearby, mine - here
+        alike = np.sum(change * missing) / np.sqrt(np.sum(change**2) * np.sum(missing**2))
+        step = float(np.sum(change * missing) / np.sum(change**2))
+        if abs(alike) < 0.7 or not abs(rate + step) < 100:  # it points elsewhere
             return None
+        rate += step
+        here = slopes_after(case, right, rate)
+        if here is not None and case.fits(mine, here):
+            return rate
     return None
+
+
+def slopes_after(case: Case, right: Mapping[str, np.ndarray], rate: float) -> np.ndarray | None:
+    """Return the slopes after a step of gradient descent."""
+    values = case.slopes.values
+    return case.slopes_of(case.slopes.loss, {**values, **{name: values[name] - rate * g for name, g in right.items()}})
 
 
 def numbers(case: Case) -> Finding:
     """Say how many numbers differ, which is the first, and how alike the directions are."""
-    total = case.mine.size
-    order = np.arange(total) if total <= NUMBERS else np.sort(np.argsort(-np.abs(case.mine), axis=None)[: NUMBERS // 4])
-    looked, wrong = [], []
-    for i in order:
-        unit = np.zeros(total)
-        unit[i] = 1
-        right = case.slopes.careful(case.name, unit.reshape(case.mine.shape))
-        looked.append(right.value)
-        if (
-            abs(right.value - case.mine.flat[i])
-            > 10 * case.bar * max(abs(right.value), abs(case.mine.flat[i])) + right.doubt
-        ):
-            wrong.append((int(i), right.value))
-    if not wrong:
-        return Finding("wrong", "No single number of those looked at is wrong by more than rounding.")
-    i, should = wrong[0]
-    index = ", ".join(str(int(k)) for k in np.unravel_index(i, case.mine.shape))
-    where = f"{case.name}[{index}]" if case.mine.ndim else case.name
-    mine, right = case.mine.flat[order], np.array(looked)
-    text = f"The first is {where}: yours {case.mine.flat[i]:.6g}, and it should be {should:.6g}."
-    size = np.linalg.norm(mine) * np.linalg.norm(right)
-    if total > 1 and size > 0:
-        text += f" The cosine of yours and the right ones is {mine @ right / size:.2f}."
+    name, mine, total = case.name, case.mine.ravel(), case.mine.size
+    right, looked = case.context.right(), np.arange(total)
+    if right is not None:
+        right, doubt = right[name].ravel(), np.full(total, case.floor)
+    else:
+        looked = looked if total <= NUMBERS else np.sort(np.argsort(-np.abs(mine))[:NUMBERS])
+        units = np.zeros((len(looked), *case.mine.shape))
+        units.reshape(len(looked), -1)[np.arange(len(looked)), looked] = 1
+        right, doubt = case.measure(units)
+    mine = mine[looked]
+    wrong = np.flatnonzero(np.abs(mine - right) > 10 * case.bar * np.maximum(np.abs(right), np.abs(mine)) + doubt)
+    if not len(wrong):
+        return Finding(
+            "wrong", "Yours is wrong, but no single number that was looked at is wrong by more than rounding."
+        )
+    first = wrong[0]
     if total == 1:
-        return Finding(f"{mine[0]:.6g}, not {should:.6g}", text.replace("The first is", "It is"))
-    of = f"{total}" if len(order) == total else f"the {len(order)} largest"
-    return Finding(f"{len(wrong)} of {of} numbers are wrong", text)
+        said = f"{mine[0]:.6g}, and should be {right[0]:.6g}"
+        return Finding(f"is {said}", f"Yours is {said}.")
+    index = ", ".join(str(int(k)) for k in np.unravel_index(looked[first], case.mine.shape))
+    text = f"The first is {name}[{index}]: yours is {mine[first]:.6g}, and it should be {right[first]:.6g}."
+    cosine = mine @ right / max(np.linalg.norm(mine) * np.linalg.norm(right), 1e-300)
+    of = f"{total}" if len(looked) == total else f"the {len(looked)} largest"
+    said = f"{len(wrong)} of {of} numbers are wrong"
+    return Finding(said, f"{text} The cosine of the angle between yours and the right one is {cosine:.2f}.")
 
 
 def some(indices: list[int]) -> str:
@@ -375,7 +396,10 @@ def wrong_shape(case: Case) -> Finding:
     """Say what is wrong with a shape, by what would make the numbers right."""
     mine, shape, name = case.mine, case.value.shape, case.name
     said = f"The gradient has the shape {mine.shape}, {name} has {shape}"
-    fits = lambda array: array.shape == shape and case.fits(projected(array, case.along))
+
+    def fits(array: np.ndarray) -> bool:
+        return array.shape == shape and case.fits(projected(array, case.along))
+
     if mine.ndim > 1 and mine.shape == shape[::-1]:
         right = "Its transpose is right." if fits(mine.T) else "Its transpose is wrong too."
         return Finding("transposed", f"{said}: transposed? {right}")
@@ -420,7 +444,7 @@ def layers(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
         if len(shapes[weights]) < 2 or len(bias) > 1 or (bias and not set(shapes[bias[0]]) <= {1, *shapes[weights]}):
             return []
         chain.append(Layer(weights, bias[0] if bias else None))
-    pairs = [(shapes[a.weights], shapes[b.weights]) for a, b in zip(chain, chain[1:], strict=False)]
+    pairs = [(shapes[a.weights], shapes[b.weights]) for a, b in itertools.pairwise(chain)]
     in_rows, in_columns = all(a[-1] == b[0] for a, b in pairs), all(a[0] == b[-1] for a, b in pairs)
     return chain if in_rows or in_columns else []
 
@@ -455,6 +479,6 @@ def _what_goes_back(chain: list[Layer], last: Layer, ok: Mapping[str, bool]) -> 
         return []
     W = after[0].weights
     return [
-        f"The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back from there,"
-        f" dL/dz {W}ᵀ, with the {W} of the forward pass, and the derivative of the activation."
+        f"The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back,"
+        f" dL/dz {W}ᵀ with the {W} of the forward pass, times the derivative of the activation."
     ]

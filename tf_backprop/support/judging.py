@@ -17,7 +17,7 @@ GRADIENT32_TOLERANCE, LOSS32_TOLERANCE = 1e-4, 1e-2
 #: So many random directions confirm a right gradient, and so many name a mistake.
 CONFIRM, NAME = 3, 6
 #: In a network of at most so many numbers the right gradient may be computed number by number.
-SMALL = 1000
+SMALL = 400
 #: What float32 may round away, as a share of the loss.
 ROUNDING32 = 16 * 1.2e-7
 
@@ -84,8 +84,8 @@ class Check:
             return self._right(name, mine, guess, case.right, case.floor)
         if np.all(np.abs(guess - case.right) <= case.bar * case.size + case.doubt + case.gap):
             self.warnings.append(
-                f"The point lies on a kink of the loss along {name} (ReLU at exactly 0?), where it has two slopes: {name} can"
-                " only be checked at another point, for example with random biases."
+                f"The point lies on a kink of the loss along {name} (ReLU at exactly 0?), with two slopes there: take"
+                " another point, for example with random biases."
             )
             return Row(name, mine.shape, 0.0, True, "cannot tell: a kink", self._from_tape(name, mine))
         finding = diagnose(case)
@@ -100,15 +100,15 @@ class Check:
         """Return the row of a gradient that agrees with differences; the tape may still say otherwise."""
         size, from_tape = rms(right), self._from_tape(name, mine)
         error = rms(guess - right) / size if size > floor else 0.0
-        if floor > size and rms(guess) > 1e-3 * floor:
+        if floor > size and rms(guess) > 100 * 2.2e-16 * abs(self.slopes.at_point):  # less is rounding of zero
             self.warnings.append(
-                f"The gradient for {name} is smaller than the rounding of the loss, {self.slopes.at_point:.3g}: at this point"
+                f"The gradient for {name} is smaller than the rounding of the loss, {self.slopes.at_point:.3g}: here"
                 " it cannot be told from zero. Take a point further from the optimum, or fewer rows."
             )
             return Row(name, mine.shape, error, True, "cannot tell from zero", from_tape)
         tape = self.tape.get(name)
         if tape is not None:
-            apart = float(np.max(np.abs(tape - mine), initial=0))
+            apart = float(np.linalg.norm(tape - mine))
             allowed = TAPE_TOLERANCE * np.linalg.norm(tape) + floor + self._rounding(mine)
             if apart > allowed and self.fine and apart > self._bar(mine) * np.linalg.norm(mine) + floor:
                 self.warnings.append(f"The tape's gradient for {name} is wrong, yours is right: a tf.custom_gradient?")
@@ -122,7 +122,7 @@ class Check:
         return Row(name, self.values[name].shape, float(error), False, finding.verdict, from_tape)
 
     def _case(self, name: str, mine: np.ndarray, along: np.ndarray) -> Case:
-        """Return what the diagnosis takes; where the loss is float32's, the tape's slopes are better than differences."""
+        """Return what the diagnosis takes; in float32 the slopes of the tape are better than differences."""
         case = Case(name, mine, along, self.slopes, self._bar(mine), self.context)
         tape = self.tape.get(name)
         if not self.fine and tape is not None and case.fits(projected(tape, along)):
@@ -134,13 +134,21 @@ class Check:
     @functools.cache  # noqa: B019 - a check lives as long as its report is made
     def _all_right(self) -> dict[str, np.ndarray] | None:
         """Return the right gradients: the tape's, or in a small network one number after the other."""
-        if self.tape and None not in self.tape.values():
+        if self.tape and all(self._tape_is_right(name) for name in self.values):
             return self.tape
         if sum(p.size for p in self.values.values()) > SMALL:
             return None
         units = {name: np.eye(p.size).reshape(-1, *p.shape) for name, p in self.values.items()}
         slopes = {name: [self.slopes.quick(name, unit).value for unit in units[name]] for name in units}
         return {name: np.reshape(found, self.values[name].shape) for name, found in slopes.items()}
+
+    def _tape_is_right(self, name: str) -> bool:
+        """Return whether the tape agrees with the loss itself, along one direction."""
+        if self.tape[name] is None:
+            return False
+        along = directions(self.rng, self.values[name].shape, 1)
+        slope, said = self.slopes.careful(name, along[0]), projected(self.tape[name], along)[0]
+        return bool(abs(slope.value - said) <= self._bar(self.tape[name]) * abs(slope.value) + slope.doubt)
 
     def _measured(self, slopes: list[Slope]) -> tuple[np.ndarray, np.ndarray]:
         return np.array([slope.value for slope in slopes]), np.array([slope.doubt for slope in slopes])
@@ -160,7 +168,7 @@ class Check:
         if self.tape[name] is None:
             return "None"
         size = max(float(np.linalg.norm(self.tape[name])), 1e-12)
-        return f"{float(np.max(np.abs(mine - self.tape[name]), initial=0)) / size:.1e}"
+        return f"{float(np.linalg.norm(mine - self.tape[name])) / size:.1e}"
 
     def sentences(self, rows: Sequence[Row]) -> list[str]:
         """Return a sentence per mistake, with all the parameters that have it, and then where to look."""
@@ -174,7 +182,7 @@ class Check:
         n = self.context.rows
         if right and n and None not in factors and len(scales) == 1 and abs(factors[0] / n - 1) < 1e-3:
             said.append(
-                f"Two scales: {', '.join(self.findings)} with a sum over the rows, {', '.join(right)} with the mean."
+                f"Two scales: {', '.join(self.findings)} as if summed over the rows, {', '.join(right)} as the mean."
             )
         ok = {row.name: row.ok for row in rows}
         if self.findings:
@@ -203,7 +211,7 @@ class Check:
             return [what] if narrow else []
         seen = "0.0001 of it by the tape" if self.tape else "about 0.01 of it"
         return [
-            f"The loss is computed in float32, so that the check is too: errors of a gradient below {seen} are not seen."
+            f"The loss is computed in float32, and so the check is too: errors of a gradient below {seen} are not seen."
         ]
 
     def _about_the_point(self) -> list[str]:
@@ -237,7 +245,9 @@ class Check:
 def nothing(returned: bool, tensorflow: bool) -> Finding:
     """Return what is said of a gradient that is None or missing."""
     if not returned:
-        return Finding("missing", "The gradients have nothing of this name, so that it would never be trained.", placed=True)
+        return Finding(
+            "missing", "The gradients have nothing of this name, so that it would never be trained.", placed=True
+        )
     lesson = " A tape gives None where the path to the loss is broken (lesson 04)." if tensorflow else ""
     return Finding("None", f"The gradient is None, not an array.{lesson}", placed=True)
 

@@ -63,6 +63,6 @@ class Slopes:
             gap, gap2 = abs(ahead - behind), abs(ahead2 - behind2)
             if np.isfinite(doubt) and doubt < best.doubt:  # of a smooth loss the gap halves with the step
                 best = Slope(value, doubt, gap2 if gap2 > 0.8 * gap and gap2 > 10 * doubt else 0.0)
-            if best.doubt < 1e-7 * abs(best.value):
-                break
+            if best.doubt < 1e-7 * abs(best.value) or abs(half - whole) < 4 * rounding:
+                break  # precise, or as precise as rounding allows
         return best
