@@ -20,7 +20,8 @@ class Report(NamedTuple):
     """All that the check found; ``str(report)`` is a table, and a sentence for each thing that is wrong."""
 
     rows: list[Row]  # one per parameter: .name, .shape, .error, .ok, .verdict
-    sentences: list[str]  # what is wrong, and where to look
+    sentences: list[str]  # what is wrong
+    where: list[str]  # where to look for it
     warnings: list[str]  # what cannot be seen at this point, and what to change
     label: str = "dL_d{}"
 
@@ -44,7 +45,7 @@ class Report(NamedTuple):
             cells = [self.label.format(row.name), str(row.shape), f"{row.error:.1e}"]
             rows.append([*cells, *([row.from_tape] if with_tape else []), row.verdict])
         warnings = [f"Warning: {warning}" for warning in self.warnings]
-        return "\n".join([table(columns, rows, as_is=True), *self.sentences, *warnings])
+        return "\n".join([table(columns, rows, as_is=True), *self.sentences, *self.where, *warnings])
 
 
 def check_gradients(
@@ -82,7 +83,7 @@ def check_gradients(
     with np.errstate(all="ignore"):
         check = Check(functions, np.random.default_rng(seed))
         rows = [check.row(name) for name in functions.values]
-        return Report(rows, check.sentences(rows), check.warnings, label)
+        return Report(rows, check.sentences(rows), check.where(rows), check.warnings, label)
 
 
 def central_differences(

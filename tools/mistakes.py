@@ -255,7 +255,8 @@ def rows() -> list[list[str]]:
         for row in report.rows:
             if not row.ok:
                 said.setdefault(row.verdict, []).append(row.name)
-        found.append([mistake.name, "; ".join(f"{', '.join(names)}: {v}" for v, names in said.items()), mistake.lesson])
+        verdicts = "; ".join(f"{', '.join(names)}: {verdict}" for verdict, names in said.items())
+        found.append([mistake.name, verdicts, " ".join(report.where), mistake.lesson])
     return found
 
 
@@ -267,4 +268,6 @@ def read() -> list[list[str]]:
 
 if __name__ == "__main__":
     with FILE.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["mistake", "what the check says", "lesson"], *rows()])
+        csv.writer(file, lineterminator="\n").writerows(
+            [["mistake", "what the check says", "where it sends you", "lesson"], *rows()]
+        )

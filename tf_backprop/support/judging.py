@@ -184,11 +184,13 @@ class Check:
             said.append(
                 f"Two scales: {', '.join(self.findings)} as if summed over the rows, {', '.join(right)} as the mean."
             )
-        ok = {row.name: row.ok for row in rows}
-        if self.findings:
-            said += where_to_look({k: p.shape for k, p in self.values.items()}, ok, self.findings)
         silent = [name for name, g in self.tape.items() if g is None]
         return said + [self._why_none(name) for name in silent]
+
+    def where(self, rows: Sequence[Row]) -> list[str]:
+        """Return where to look for what is wrong."""
+        shapes, ok = {k: p.shape for k, p in self.values.items()}, {row.name: row.ok for row in rows}
+        return where_to_look(shapes, ok, self.findings) if self.findings else []
 
     def _why_none(self, name: str) -> str:
         """Return why the tape has no gradient, as lesson 04 shows."""
