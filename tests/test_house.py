@@ -46,6 +46,8 @@ def test_whoever_opens_the_package_sees_six_files_and_one_folder():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_arrows_go_down_only(file):
+    if file.stem == "__init__":
+        return  # the door: `from tf_backprop import check_gradients`
     below = ("tf_backprop.support",)
     for name in imported(file):
         assert name.startswith(below), f"{file.name} imports {name}"

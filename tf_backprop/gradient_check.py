@@ -1,13 +1,13 @@
 """The check of a gradient: a row per parameter says whether it is right, and if not, which mistake it looks like."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tf_backprop.support.by_hand_and_tape import check_by_hand_and_tape
 from tf_backprop.support.calls import settle
 from tf_backprop.support.errors import GradientError
 from tf_backprop.support.judging import DIFFERENCE_TOLERANCE, Check, Row
+from tf_backprop.support.slopes import central_differences
 from tf_backprop.support.tables import table
 
 import numpy as np
@@ -84,23 +84,3 @@ def check_gradients(
         check = Check(functions, np.random.default_rng(seed))
         rows = [check.row(name) for name in functions.values]
         return Report(rows, check.sentences(rows), check.where(rows), check.warnings, label)
-
-
-def central_differences(
-    loss: Callable, parameters: Mapping[str, np.ndarray], batch: Sequence[np.ndarray], h: float = 1e-6
-) -> dict[str, np.ndarray]:
-    """Return (L(p + h) - L(p - h)) / 2h for every single number p, as arrays of the parameters' shapes; in float64."""
-    import tensorflow as tf
-
-    def slope(name, i):
-        step = tf.reshape(h * tf.one_hot(i, tf.size(parameters[name]), dtype=tf.float64), parameters[name].shape)
-        ahead, behind = (loss({**parameters, name: parameters[name] + s}, *batch) for s in (step, -step))
-        return (ahead - behind) / (2 * h)
-
-    @tf.function
-    def slopes():
-        of = {name: partial(tf.map_fn, partial(slope, name), fn_output_signature=tf.float64) for name in parameters}
-        return {name: tf.reshape(of[name](tf.range(tf.size(p))), p.shape) for name, p in parameters.items()}
-
-    in_a_graph = slopes.get_concrete_function()  # a plain call would warn of retracing after the fifth model
-    return {name: values.numpy() for name, values in in_a_graph().items()}

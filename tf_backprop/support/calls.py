@@ -81,6 +81,7 @@ class Functions:
         self.tree, self.batch, self.dtype, self.tensors = tree, batch, dtype, tensors
         self.given = named(tree)
         self.values = {name: to_numpy(value).astype(np.float64) for name, value in self.given.items()}
+        self.trusted, self.converted = set(), None
         self.of_tensorflow, self.fine = False, dtype == "float64"
 
     def _as_given(self, given, numbers: np.ndarray, dtype: str):
@@ -106,17 +107,25 @@ class Functions:
         """Call the loss or the gradients; an exception in it becomes one line that names the reader's own line."""
         function = self.functions[which]
         with wide(), np.errstate(all="ignore"):
-            arrays, batch = self.parameters(values), self.batch_for(self.batch if batch is None else batch)
-            before = [to_numpy(part).copy() if is_array(part) else None for part in batch]
+            arrays, first = self.parameters(values), which not in self.trusted
+            if batch is not None or first or self.converted is None:
+                batch = self.batch_for(self.batch if batch is None else batch)
+            else:
+                batch = self.converted
+            before = [to_numpy(part).copy() if first and is_array(part) else None for part in batch]
             try:
                 result = function(rebuilt(self.tree, iter(arrays)), *batch)
             except Exception as error:
                 raise GradientError(explained(which, error)) from error
+        if not first:
+            return result
         changed = [name for name, a in zip(values, arrays, strict=True) if not same(a, self._rounded(values[name]))]
         changed += [f"argument {i + 2}" for i, old in enumerate(before) if old is not None and not same(batch[i], old)]
         if changed:
             what = f"{which} changes {', '.join(changed)} in place"
             raise GradientError(f"{what}: write p = p - step and not p -= step, or work on a copy")
+        self.trusted.add(which)  # it changes nothing, so that its batch can be used again
+        self.converted = batch
         return result
 
     def _rounded(self, numbers: np.ndarray) -> np.ndarray:
