@@ -269,6 +269,8 @@ def test_a_batch_of_one_and_sizes_that_coincide(rng):
     assert "A batch of one row" in check_gradients(cross_entropy, by_hand, p, x[:1], y[:1]).warnings[0]
     (warning,) = check_gradients(cross_entropy, by_hand, p, x[:5], y[:5]).warnings
     assert "The batch has 5 rows, and 5 is also a size of W1 (6, 5)" in warning
+    per_row = check_gradients(lambda o, t: np.mean((o - t) ** 2), lambda o, t: 2 * (o - t) / len(t), x[:, 0], x[:, 1])
+    assert per_row.warnings == [], "one output per row is no coincidence"
     square = network(rng, (6, 5, 5))
     (warning,) = check_gradients(cross_entropy, by_hand, square, x, y).warnings
     assert "W2 (5, 5): equal sizes hide a transpose" in warning

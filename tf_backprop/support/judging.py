@@ -235,7 +235,8 @@ class Check:
             f"{name} {shape}" for name, shape in shapes.items() if len(set(shape)) < len(shape) and max(shape) > 1
         ]
         as_rows = [f"{name} {p.shape}" for name, p in self.values.items() if n and n > 1 and n in p.shape]
-        if as_rows:
+        per_row = all(p.shape[:1] == (n,) for p in self.values.values())  # one number a row, as outputs are
+        if as_rows and not per_row:
             text = f"The batch has {n} rows, and {n} is also a size of {', '.join(as_rows)}"
             found.append(f"{text}: this hides transposes and gives one factor two causes; take another number of rows.")
         if square:
