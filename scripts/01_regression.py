@@ -28,7 +28,7 @@ Re-runs the first half of D1, a Chinese web tutorial with the title "TensorFlow 
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, datasets, plotting, report
 from tf_backprop.support import explanation
 
 import numpy as np
@@ -180,7 +180,7 @@ def main(
     A, order = prepare(rng, len(x), steps)
     optimum = float(10 * x.sum() / (x @ x))
 
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, A, (x, y), seed)
+    print(check_gradients(loss, gradients_by_hand, A, x, y).raise_if_wrong())
     if explain:
         first = x[order[0]], y[order[0]]
         explanation.show(loss, gradients_by_hand, gradients_by_tape, A, first, learning_rate)

@@ -27,7 +27,7 @@ Re-runs the first part of D5, Chinese notes on a book chapter, "七、反向传�
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import command, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, gradient_check, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -227,9 +227,10 @@ def main(
     leak = float(np.float32(leak))  # tf.nn.leaky_relu keeps its slope as a float32
 
     without_kink = prepare(np.delete(Z, KINK))
-    gradient_check.check_gradients(
-        loss, gradients_by_hand, gradients_by_tape, without_kink, (leak,), seed, label="{}: da_dz"
+    check = check_gradients(
+        loss, gradients_by_hand, without_kink, leak, seed=seed, label="{}: da_dz"
     )
+    print(check.raise_if_wrong())
     z = prepare(Z)
     by_hand = {name: gradient.numpy() for name, gradient in gradients_by_hand(z, leak).items()}
     by_tape = {name: gradient.numpy() for name, gradient in gradients_by_tape(z, leak).items()}

@@ -30,7 +30,7 @@ Re-runs the second half of D2, a Chinese web tutorial, "深度学习 tensorflow 
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, datasets, plotting, report
 from tf_backprop.support import explanation
 
 import numpy as np
@@ -310,10 +310,10 @@ def main(
     y = data.y.reshape(-1, 8, 1)
     start = initial_parameters(seed, rows.shape[1])
 
-    checked = (loss, gradients_by_hand, gradients_by_tape, start, (x[0], y[0]))
-    gradient_check.check_gradients(*checked, seed)
+    first = (x[0], y[0])
+    print(check_gradients(loss, gradients_by_hand, start, *first).raise_if_wrong())
     if explain:
-        explanation.show(*checked, learning_rate)
+        explanation.show(loss, gradients_by_hand, gradients_by_tape, start, first, learning_rate)
 
     print("w1 starts at", *start["w1"].numpy().ravel(), end="; w2 at its first row\n")
     losses = {}

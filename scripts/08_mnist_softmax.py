@@ -30,7 +30,7 @@ Re-runs D3, a Chinese note on TensorFlow 1, "学习笔记 TF024: TensorFlow 实�
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, datasets, plotting, report
 
 import numpy as np
 import tensorflow as tf
@@ -259,7 +259,7 @@ def main(
     rng = np.random.default_rng(seed)
     point = {"W": rng.standard_normal((pixels, 10)), "b": rng.standard_normal(10)}
     batch = np.float32(images.train.x[:32]) / 255, images.train.y[:32]
-    gradient_check.check_gradients(loss, gradients_by_hand, gradients_by_tape, point, batch, seed)
+    print(check_gradients(loss, gradients_by_hand, point, *batch).raise_if_wrong())
 
     batches = shuffled_batches(rows, batch_size, steps, rng)
     parameters, losses, accuracies = train(

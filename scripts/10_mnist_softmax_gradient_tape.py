@@ -28,7 +28,7 @@ TensorFlow 1, "利用 tf.gradients 在 TensorFlow 中实现梯度下降".
 
 from pathlib import Path
 
-from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, datasets, plotting, report
 from tf_backprop.support import explanation
 
 import numpy as np
@@ -210,7 +210,7 @@ def main(
     normal = np.random.default_rng(seed).standard_normal
     point = {"W": normal((pixels, 10)), "b": normal(10)}
     batch = np.float32(images.train.x[:32]) / 255, images.train.y[:32]
-    gradient_check.check_gradients(loss, None, gradients_by_tape, point, batch, seed)
+    print(check_gradients(loss, gradients_by_tape, point, *batch).raise_if_wrong())
     if explain:
         explanation.show(loss, None, gradients_by_tape, start(pixels), batch)
 

@@ -27,11 +27,10 @@ Try
 Re-runs the last section of D5, Chinese notes on a TensorFlow 2 book, "七、反向传播算法".
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tf_backprop import command, datasets, gradient_check, plotting, report
+from tf_backprop import check_gradients, command, datasets, plotting, report
 from tf_backprop.support import drawings, explanation
 
 import numpy as np
@@ -198,13 +197,6 @@ def best_straight_line(X, y):
     return best[1:]
 
 
-def check(parameters, X, Y, activation, seed):
-    """Prove the gradient that trains on the first seven samples."""
-    functions = (loss, gradients_by_hand, gradients_by_tape)
-    chosen = [partial(function, activation=activation) for function in functions]
-    gradient_check.check_gradients(*chosen, parameters, (X[:7], Y[:7]), seed)
-
-
 def probability(parameters, X, activation):
     """Return (n,) how far the network is for class 1: a half where both outputs are equal."""
     *_, a4 = forward(parameters, X, activation)
@@ -296,7 +288,8 @@ def plot(epochs, mse, accuracy, comparison, nodes, learned, train, test):
     left, middle, right = axes
     shown = [epoch for epoch in learned if epoch in SHOWN or epoch == max(learned)]
     wrong = dict(zip(epochs.tolist(), 1 - accuracy, strict=True))
-    first, last = shown[0], shown[-1]
+    first = shown[0]
+    last = shown[-1]
     normal, offset = best_straight_line(*test)
     wrong_of_line = np.mean((test.x @ normal > offset) != test.y)
 
@@ -368,7 +361,8 @@ def main(
     (X, y), test = datasets.moons()
     Y = np.eye(2, dtype=np.float32)[y]  # one-hot, (n,) -> (n, 2)
     start = initial_parameters(np.random.default_rng(seed))
-    check(start, X, Y, activation, seed)
+    first = (X[:7], Y[:7], activation)
+    print(check_gradients(loss, gradients_by_hand, start, *first).raise_if_wrong())
     if explain:
         batch = (X[:1], Y[:1], activation)
         explanation.show(loss, gradients_by_hand, gradients_by_tape, start, batch)

@@ -16,8 +16,8 @@ from PIL import Image
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
-#: What names a reader's mistake, beside what the lessons need; and the old check, until the lessons call the new one.
-BESIDE = {"calls", "slopes", "judging", "diagnosis", "by_hand_and_tape"}
+#: The rooms of the check that names a reader's mistake, beside what the lessons need.
+BESIDE = {"calls", "slopes", "judging", "diagnosis"}
 
 
 def lines(files):

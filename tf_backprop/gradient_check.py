@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tf_backprop.support.by_hand_and_tape import check_by_hand_and_tape
 from tf_backprop.support.calls import settle
 from tf_backprop.support.errors import GradientError
 from tf_backprop.support.judging import DIFFERENCE_TOLERANCE, Check, Row
@@ -12,8 +11,7 @@ from tf_backprop.support.tables import table
 
 import numpy as np
 
-__all__ = ["DIFFERENCE_TOLERANCE", "GradientError", "Report", "Row", "central_differences", "check_by_hand_and_tape"]
-__all__ += ["check_gradients"]
+__all__ = ["DIFFERENCE_TOLERANCE", "GradientError", "Report", "Row", "central_differences", "check_gradients"]
 
 
 class Report(NamedTuple):
@@ -33,7 +31,8 @@ class Report(NamedTuple):
     def raise_if_wrong(self) -> "Report":
         """Return this report, or raise `GradientError` with its text if a gradient is wrong."""
         if not self.ok:
-            raise GradientError(str(self))
+            wrong = ", ".join(self.label.format(row.name) for row in self.rows if not row.ok)
+            raise GradientError(f"{wrong}: not what the loss says\n{self}")
         return self
 
     def __str__(self) -> str:
