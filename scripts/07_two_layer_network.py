@@ -165,9 +165,8 @@ COPIES_AT_THE_END = {
     "w1": [[-0.7000663, 0.9136318, 0.0895357], [-2.3402493, -0.1464127, 0.5882305]],
     "w2": [[-0.0602427], [0.9195619], [-0.0682071]],
 }
-REPRODUCED = {
-    3000: 0.388334
-}  # no copy prints the last loss: this is what D2's own program computes
+# No copy prints the last loss; this is what D2's own program computes.
+REPRODUCED = {3000: 0.388334}
 NAMES = {"sgd": "Gradient descent", "momentum": "Momentum", "adam": "Adam"}
 
 

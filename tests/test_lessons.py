@@ -7,6 +7,7 @@ import inspect
 import itertools
 import sys
 
+from tf_backprop import datasets
 from tf_backprop.support import lessons
 
 import numpy as np
@@ -151,7 +152,7 @@ def global_names(code):
     return names.union(*(global_names(inner) for inner in code.co_consts if inspect.iscode(inner)))
 
 
-def acts(name, monkeypatch):
+def acts(name, monkeypatch, folder):
     """Return what the four acts define in an empty notebook with NumPy and TensorFlow, without this package."""
     source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
     cells = cells_of(source)
@@ -159,22 +160,72 @@ def acts(name, monkeypatch):
     standard = [line for line in source.splitlines() if line.startswith(("import ", "from typing", "from pathlib"))]
     for module in [module for module in sys.modules if module.partition(".")[0] == "tf_backprop"]:
         monkeypatch.setitem(sys.modules, module, None)  # to import it raises ImportError
-    exec("\n".join(standard), namespace)
-    for title in ("Prepare", "Forward", "Backward", "Iterate"):
-        exec(cells[title], namespace)
+    code = "\n".join([*standard, *(cells[title] for title in ("Prepare", "Forward", "Backward", "Iterate"))])
+    pasted = folder / "pasted.py"  # AutoGraph reads a function's source, as a notebook keeps it
+    pasted.write_text(code, encoding="utf-8")
+    exec(compile(code, pasted, "exec"), namespace)
     return namespace
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_the_four_acts_can_be_copied(name, monkeypatch):
+def test_the_four_acts_can_be_copied(name, monkeypatch, tmp_path):
     """All that they name is NumPy, TensorFlow, Python or one of them."""
-    namespace = acts(name, monkeypatch)
+    namespace = acts(name, monkeypatch, tmp_path)
     values = [getattr(value, "python_function", value) for value in namespace.values()]  # of a tf.function
     functions = [f for f in values if inspect.isfunction(f) and f.__globals__ is namespace]
     assert len(functions) >= 4
     for function in functions:
         missing = global_names(function.__code__) - {*namespace, *dir(builtins)}
         assert not missing, f"{function.__name__} needs {missing}"
+
+
+def train_05(pasted):
+    paths, _ = pasted["descend"](pasted["all_points"]([(1.0, 0.0)]), 20, 0.01, 1)
+    return paths[:, 0]
+
+
+def train_07(pasted):
+    x, y = (part.reshape(4, 8, -1) for part in datasets.volume_and_weight())
+    return pasted["train"](pasted["adam"], pasted["initial_parameters"](1), x, y, 20, 0.001, 0.9)[1]
+
+
+def train_09(pasted):
+    x, y = datasets.images("digits").train
+    return pasted["train"](pasted["take_step"], 0.01, pasted["start"](64), x, y, 3, 100, 0)[1]
+
+
+def train_12(pasted):
+    (X, y), _ = datasets.moons()
+    start, epochs, rate = pasted["initial_parameters"](np.random.default_rng(0)), tf.constant(10), tf.constant(0.01)
+    return pasted["train"](start, X, np.eye(2, dtype=np.float32)[y], epochs, rate, "sigmoid", True)["W1"]
+
+
+def train_one_number(data, rate):
+    def train(pasted):
+        rng = np.random.default_rng(0)
+        x, y = data(rng)
+        A, order = pasted["prepare"](rng, len(x), 20)
+        return pasted["train"](A, x, y, order, rate)[0]
+
+    return train
+
+
+SHORT_RUNS = [
+    ("01_regression", train_one_number(datasets.regression, 0.02), {"steps": 20}, lambda r: r.trajectory),
+    ("02_binary_classification", train_one_number(datasets.two_classes, 0.05), {"steps": 20}, lambda r: r.trajectory),
+    ("05_himmelblau", train_05, {"steps": 20, "start": (1.0, 0.0)}, lambda r: r.paths[1.0, 0.0]),
+    ("07_two_layer_network", train_07, {"steps": 20}, lambda r: r.losses["adam"]),
+    ("09_mnist_softmax_optimizer", train_09, {"epochs": 3, "data": "digits"}, lambda r: r.costs),
+    ("10_mnist_softmax_gradient_tape", train_09, {"epochs": 3, "data": "digits"}, lambda r: r.costs),
+    ("11_mnist_softmax_hand_derived", train_09, {"epochs": 3, "data": "digits"}, lambda r: r.costs),
+    ("12_moons_mlp", train_12, {"epochs": 10}, lambda r: r.parameters["W1"]),
+]
+
+
+@pytest.mark.parametrize(("name", "train", "options", "chosen"), SHORT_RUNS, ids=[run[0] for run in SHORT_RUNS])
+def test_the_pasted_acts_train_as_the_lesson_does(name, train, options, chosen, load, monkeypatch, tmp_path):
+    expected = chosen(load(name).main(figures=tmp_path, **options))
+    np.testing.assert_array_equal(train(acts(name, monkeypatch, tmp_path)), expected)
 
 
 @pytest.mark.parametrize("name", LESSONS)
