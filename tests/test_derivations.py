@@ -5,7 +5,9 @@ import re
 
 from tf_backprop.support import lessons
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 PAGE = (lessons.SCRIPTS.parent / "docs" / "derivations.rst").read_text(encoding="utf-8")
 #: Up to lesson 13: what comes after it trains a network that is derived before.
@@ -67,3 +69,13 @@ def test_every_line_of_a_gradient_by_hand_is_shown(name):
 def test_every_mistake_has_its_step(load):
     terms = re.findall(r"\n((?:``[\w-]+``(?:, )?)+)\n    \S", sections()["13"])
     assert sorted(re.findall(r"[\w-]+", " ".join(terms))) == sorted(load("13_wrong_gradients").MISTAKES)
+
+
+def test_the_loss_from_logits_is_the_form_that_does_not_overflow():
+    z, y = np.float32([-100, -3, 0, 2, 88, 89, 100]), np.float32([1, 1, 0, 0, 1, 1, 1])
+    theirs = tf.nn.sigmoid_cross_entropy_with_logits(y, z).numpy()
+    np.testing.assert_allclose(theirs, np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z))), rtol=1e-6, atol=1e-37)
+    with np.errstate(over="ignore"):
+        short = np.log1p(np.exp(z)) - y * z
+    np.testing.assert_allclose(short[z < 89], theirs[z < 89], rtol=1e-5, atol=1e-5)
+    assert np.all(np.isinf(short[z >= 89]))

@@ -1,8 +1,12 @@
-"""The ledger: few seeds give the verdicts of the committed one, which says how it was made."""
+"""The ledger: few seeds give the committed verdicts, it says how it was made, and where each number is from."""
 
+import csv
 import os
+import re
+from collections import Counter
+from pathlib import Path
 
-from tf_backprop import datasets
+from tf_backprop import datasets, report
 from tf_backprop.support.errors import UsageError
 from tools import ledger, readme
 
@@ -10,23 +14,15 @@ import numpy as np
 import pytest
 
 COMMITTED = ledger.read()
+with open(Path(__file__).parent / "data" / "printed.csv", newline="", encoding="utf-8") as file:
+    PRINTED = list(csv.DictReader(file))
 #: The verdicts of the other parts come from one run of a lesson, which has tests of its own.
 CHEAP = [ledger.regression, ledger.binary_classification]
 OTHERS = [part for part in ledger.PARTS if part not in (*CHEAP, ledger.mnist, ledger.moons)]
 
-PUBLISHED = """
-6.12853956 8.55680943 9.50547695 9.89214897 16.45088196 2.18415046 5.29813051 0.34628963
-3.84576249 0.42345378 -0.35141727 -0.74206048 -0.89036471 -0.90850282 -1.09374011 1.0
-5.13118 0.429111 0.409789 0.399923 0.394146 0.390597 0.388334
--0.8113182 1.4845988 0.06532937 -2.4427042 0.0992484 0.5912243
--0.7000663 0.9136318 0.0895357 -2.3402493 -0.1464127 0.5882305 -0.0602427 0.9195619 -0.0682071
-1.184285608 0.392354651 1.183741399 0.392398663 0.432943137 0.286749691 0.873333 0.874 0.898 0.92
-3.584428 -1.848126 -3.779310 -3.283186 -2.805118 3.131313 0.975 0.025506
-"""
-
 
 def key(row):
-    return row["document"], row["lesson"], row["quantity"], row["published"]
+    return row["document"], row["lesson"], row["quantity"], row["number"]
 
 
 def verdicts(parts, **options):
@@ -58,11 +54,41 @@ def test_mnist_verdicts_hold_with_few_seeds():
     assert differ <= {k for k, verdict in made.items() if verdict.startswith("differs")}
 
 
-def test_every_published_number_has_its_row():
-    published = {row["published"] for row in COMMITTED}
-    assert set(PUBLISHED.split()) <= published
-    by_hand = [row for row in COMMITTED if "by hand" in row["quantity"]]
-    assert len(by_hand) == 22, "the hand-derived column twice: by the document's formula and by the right one"
+def test_what_is_called_printed_is_what_the_documents_print():
+    """Each number that a document prints has its rows here, and no row is called printed that is not: to the digit."""
+    printed = Counter()
+    for row in PRINTED:
+        for number in re.findall(r"[-.\d]+", row["printed"]):
+            number = f"0.{number}" if "per cent" in row["quantity"] else number
+            by_two_formulas = row["quantity"].startswith("by hand")
+            printed[row["document"], number] += 2 if by_two_formulas else 1
+    found = Counter((row["document"], row["number"]) for row in COMMITTED if row["source"] == report.PRINTED)
+    assert found == printed
+
+
+def test_each_row_has_one_of_three_sources():
+    sources = {row["quantity"]: row["source"] for row in COMMITTED if row["document"] == "D2"}
+    for quantity, source in sources.items():  # D2 prints no result
+        ours = "momentum" in quantity or "adam" in quantity or quantity == "loss after 3000 steps, sgd"
+        assert source == (report.REPRODUCED if ours else report.COPIES), quantity
+    assert {row["source"] for row in COMMITTED if row["document"] in ("D1", "D3", "D4")} == {report.PRINTED}
+    assert {row["source"] for row in COMMITTED if row["lesson"] in ("03", "04", "12")} == {report.REPRODUCED}
+    assert len(sources) == 37
+
+
+def test_rows_belong_to_the_quantities_that_the_documents_print():
+    """A number that is printed for one step is not in the row of another one."""
+    rows = {(row["document"], row["lesson"], row["quantity"]): row["number"] for row in COMMITTED}
+    for row in PRINTED:
+        if row["document"] == "D1":
+            kind, name = row["quantity"].split(", ")
+            name = name.replace("of step", "at step")
+            assert rows["D1", {"regression": "01", "classifier": "02"}[kind], name] == row["printed"]
+        elif row["document"] == "D4":
+            way, name = row["quantity"].split(", ", 1)
+            ways = {"by hand": ["by hand, right formula", "by hand, document's formula"]}.get(way, [way])
+            lesson = {"optimizer": "09", "tf.gradients": "10", "by hand": "11"}[way]
+            assert [rows["D4", lesson, f"{name}, {each}"] for each in ways] == len(ways) * [row["printed"]]
 
 
 def test_it_names_how_it_was_made():
@@ -92,16 +118,42 @@ def test_a_batch_of_seeds_is_the_lessons_own_runs(name, data, rate, load):
 
 
 @pytest.mark.parametrize(
-    ("published", "ours", "verdict"),
+    ("number", "ours", "verdict"),
     [
-        ("0.5", [0.45, 0.52, 0.5], "within the spread"),
+        ("0.5", [0.45, 0.52, 0.5], "within 3 sd"),
+        ("0.58", [0.45, 0.52, 0.5], "within 3 sd"),  # outside of smallest to largest: that is not the rule
         ("0.9", [0.45, 0.52, 0.5], "differs because it is known"),
+        ("3.9", [*np.zeros(30), 4.0], "differs because it is known"),  # between smallest and largest, and far away
         ("0.123", [0.12345], "to the digit"),
         ("0.124", [0.12345], "differs because it is known"),
     ],
 )
-def test_verdict_of_an_entry(published, ours, verdict):
-    assert ledger.Entry("D1", "01", "x", published, np.array(ours), None, "it is known").verdict() == verdict
+def test_verdict_of_an_entry(number, ours, verdict):
+    assert ledger.Entry("D1", "01", "x", number, np.array(ours), None, "it is known").verdict() == verdict
+
+
+def test_the_row_of_an_entry():
+    entry = ledger.Entry("D1", "01", "x", "0.60", np.array([0.1, 0.5, 0.3]), 0.25, source=report.COPIES)
+    row = {"document": "D1", "lesson": "01", "quantity": "x", "number": "0.60", "source": report.COPIES}
+    row |= {"mean": "0.3", "sd": "0.2", "smallest": "0.1", "largest": "0.5", "z": "+1.5", "exact": "0.25"}
+    assert entry.row() == row | {"verdict": "within 3 sd", "seeds": 3}
+    assert entry._replace(number="0.00").row()["z"] == "-1.5"
+    assert entry._replace(exact=None).row()["exact"] == ""
+
+
+def test_the_exact_answer_is_one_of_the_last_step():
+    for lesson, last in (("01", "A at step 100"), ("02", "A at step 1400")):
+        given = [row["quantity"] for row in COMMITTED if row["lesson"] == lesson and row["exact"]]
+        assert given == [last]
+
+
+def test_committed_numbers_agree_with_one_another():
+    for row in COMMITTED:
+        assert float(row["smallest"]) <= float(row["mean"]) + 1e-9 <= float(row["largest"]) + 2e-9
+        if row["z"]:
+            z = (float(row["number"]) - float(row["mean"])) / float(row["sd"])
+            assert float(row["z"]) == pytest.approx(z, rel=0.15, abs=0.12), row["quantity"]
+            assert (row["verdict"] == "within 3 sd") == (abs(float(row["z"])) <= ledger.MOST)
 
 
 def test_no_seeds_are_refused():

@@ -1,6 +1,8 @@
-"""Compare every number that the documents published with the lessons' own results: ``python -m tools.ledger``.
+"""Compare the documents' numbers with the lessons' own results: ``python -m tools.ledger``.
 
-It runs each lesson with many seeds, and writes docs/ledger.csv and the table of the README.
+It runs each lesson with many seeds, and writes docs/ledger.csv and the table of the README. A number comes from one of
+three sources, which each row names: a document prints it, public copies of a document print it, or a run of a
+document's own code gave it.
 """
 
 import contextlib
@@ -16,6 +18,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from tf_backprop import command, datasets, report
+from tf_backprop.report import COPIES, PRINTED, REPRODUCED
 from tf_backprop.support import lessons
 from tools import readme
 
@@ -24,34 +27,39 @@ import tensorflow as tf
 
 FILE = lessons.SCRIPTS.parent / "docs" / "ledger.csv"
 
-LACKS_MEAN = "the document's formula lacks the 1/n of the mean, so its step is 100 times as long"
+LACKS_MEAN = "the document's formula lacks the 1/n of the mean, so its step is 100 times too long"
 ROUNDING = "the seventh digit is rounding in float32"
 CONVENTION = "the derivative at a kink is a convention, and TensorFlow's is another"
+ADAM = "TensorFlow 1 computes 1 - 0.999 in float32, and Keras and the lesson compute it in float64"
+#: A number with a spread agrees if it is no more than so many standard deviations from the mean.
+MOST = 3
 
 
 class Entry(NamedTuple):
-    """One published number and what the lesson makes of it over many seeds."""
+    """One number of a document, and what the lesson makes of it over many seeds."""
 
     document: str
     lesson: str
     quantity: str
-    published: str  # with every digit that the document printed
+    number: str  # with every digit that the source has
     ours: np.ndarray  # (seeds,)
     exact: float | None = None
     because: str = ""  # the reason for a difference, where the reason is known
+    source: str = PRINTED  # PRINTED, COPIES or REPRODUCED
 
     def z(self) -> float | None:
-        """Return how many standard deviations the published value is from our mean, or None without a spread."""
+        """Return how many standard deviations the number is above our mean, or None without a spread."""
         spread = np.std(self.ours, ddof=1) if len(self.ours) > 1 else 0.0
-        return (float(self.published) - np.mean(self.ours)) / spread if spread > 0 else None
+        return (float(self.number) - np.mean(self.ours)) / spread if spread > 0 else None
 
     def verdict(self) -> str:
-        """Say whether the published number agrees with ours to the digit or within the spread, or why it does not."""
+        """Say whether the number agrees with ours to the digit or within the spread, or why it does not."""
         if self.z() is None:
-            same = all(_as_printed(value, self.published) == float(self.published) for value in self.ours)
+            same = all(_as_printed(value, self.number) == float(self.number) for value in self.ours)
             return "to the digit" if same else f"differs because {self.because or 'it is another number'}"
-        inside = self.ours.min() <= float(self.published) <= self.ours.max() or abs(self.z()) < 3
-        return "within the spread" if inside else f"differs because {self.because or 'it is outside of the spread'}"
+        if abs(self.z()) <= MOST:
+            return f"within {MOST} sd"
+        return f"differs because {self.because or f'it is more than {MOST} sd away'}"
 
     def row(self) -> dict[str, object]:
         """Return the row of the table, with rounded numbers."""
@@ -61,7 +69,8 @@ class Entry(NamedTuple):
             "document": self.document,
             "lesson": self.lesson,
             "quantity": self.quantity,
-            "published": self.published,
+            "number": self.number,
+            "source": self.source,
             "mean": f"{np.mean(self.ours):.6g}",
             "sd": "" if spread is None else f"{spread:.2g}",
             "smallest": f"{self.ours.min():.6g}",
@@ -73,9 +82,9 @@ class Entry(NamedTuple):
         }
 
 
-def _as_printed(value: float, published: str) -> float:
-    """Round `value` to as many decimals as `published` has."""
-    return round(float(value), len(published.partition(".")[2]))
+def _as_printed(value: float, number: str) -> float:
+    """Round `value` to as many decimals as `number` has."""
+    return round(float(value), len(number.partition(".")[2]))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -135,81 +144,80 @@ def regression(load: Callable, seeds: int, **_) -> Iterator[Entry]:
 
 
 def binary_classification(load: Callable, seeds: int, **_) -> Iterator[Entry]:
-    """Yield the entries of D1's second half: A, and the accuracy."""
+    """Yield the entries of D1's second half: A, the loss of the sample of the step, and the accuracy."""
     lesson = load("02_binary_classification")
-    trajectory, _, x, y = many_seeds(lesson, datasets.two_classes, seeds, 1400, 0.05)
+    trajectory, losses, x, y = many_seeds(lesson, datasets.two_classes, seeds, 1400, 0.05)
     optimum = float(np.mean([lesson.exact_optimum(*data) for data in zip(x, y, strict=True)]))
-    printed = dict(zip(range(200, 1401, 200), ("3.84576249", "0.42345378", "-0.35141727"), strict=False))
-    printed |= {800: "-0.74206048", 1000: "-0.89036471", 1200: "-0.90850282", 1400: "-1.09374011"}
-    for step, A in printed.items():
+    printed = {200: ("3.84576249", "0.00083012"), 400: ("0.42345378", "0.01165466")}
+    printed |= {600: ("-0.35141727", "0.05375391"), 800: ("-0.74206048", "0.05468176")}
+    printed |= {1000: ("-0.89036471", "0.19636908"), 1200: ("-0.90850282", "0.00608062")}
+    printed |= {1400: ("-1.09374011", "0.11037558")}
+    for step, (A, loss) in printed.items():
         yield Entry("D1", "02", f"A at step {step}", A, trajectory[step - 1], optimum if step == 1400 else None)
+        yield Entry("D1", "02", f"loss of the sample at step {step}", loss, losses[step - 1])
     accuracy = [lesson.accuracy(A, *data) for A, *data in zip(trajectory[-1], x, y, strict=True)]
     yield Entry("D1", "02", "accuracy", "1.0", np.array(accuracy))
 
 
 def activations(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """Yield the entries of D5 about derivatives at zero, which is a kink of some activations."""
+    """Yield the entries of D5 about derivatives at zero, a kink of some activations: its functions give them."""
     result = _run(load("03_activation_derivatives"), figures=figures)
     at = {row.quantity: row for row in result.comparison}
     for name, printed in {"sigmoid'(0)": "0.25", "tanh'(0)": "1", "leaky ReLU'(0)": "1", "ReLU'(0)": "1"}.items():
         learned = round(at[name].learned, 6)
-        yield Entry("D5", "03", name, printed, np.array([learned]), None, CONVENTION)
+        yield Entry("D5", "03", name, printed, np.array([learned]), None, CONVENTION, REPRODUCED)
 
 
 def chain_rule(load: Callable, figures: Path, **_) -> Iterator[Entry]:
     """Yield the entry of D5 about the product of two derivatives."""
     result = _run(load("04_chain_rule"), figures=figures)
-    yield Entry("D5", "04", "dy2/dw1", "2", np.array([result.by_tape["dy2_dw1"]]), result.comparison[-1].expected)
+    ours, exact = np.array([result.by_tape["dy2_dw1"]]), result.comparison[-1].expected
+    yield Entry("D5", "04", "dy2/dw1", "2", ours, exact, source=REPRODUCED)
 
 
 def himmelblau(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """Yield the entries of D5 about the points at which four descents end."""
+    """Yield the entries of D5 about the minima in which four descents end, which it prints with three decimals."""
     result = _run(load("05_himmelblau"), figures=figures)
-    printed = {(4.0, 0.0): ("3.584428", "-1.848126"), (1.0, 0.0): ("3", "2")}
-    printed |= {(-4.0, 0.0): ("-3.779310", "-3.283186"), (-2.0, 2.0): ("-2.805118", "3.131313")}
+    printed = {(4.0, 0.0): ("3.584", "-1.848"), (1.0, 0.0): ("3", "2")}
+    printed |= {(-4.0, 0.0): ("-3.779", "-3.283"), (-2.0, 2.0): ("-2.805", "3.131")}
     for start, values in printed.items():
         end = result.paths[start][-1]
         exact = result.minima[np.linalg.norm(result.minima - end, axis=1).argmin()]
         for axis, value in enumerate(values):
-            name = f"{'xy'[axis]} reached from ({start[0]:g}, {start[1]:g})"
+            name = f"{'xy'[axis]} of the minimum reached from ({start[0]:g}, {start[1]:g})"
             yield Entry("D5", "05", name, value, end[axis : axis + 1], float(exact[axis]), ROUNDING)
 
 
 def two_layers(load: Callable, figures: Path, **_) -> Iterator[Entry]:
-    """Yield the entries of D2: losses and weights. For momentum and Adam, we ran its code in TensorFlow 1."""
+    """Yield the entries of D2: losses and weights. It prints none: copies of it do, or we ran its code."""
     result = _run(load("07_two_layer_network"), figures=figures)
     sgd = {0: "5.13118", 500: "0.429111", 1000: "0.409789", 1500: "0.399923", 2000: "0.394146", 2500: "0.390597"}
     momentum = {0: "5.1311817", 500: "0.3843913", 1000: "0.3835917", 1500: "0.3835619", 2000: "0.3835606"}
     adam = {0: "5.209994", 500: "0.6170257", 1000: "0.3922883", 1500: "0.3864319", 2000: "0.3842536"}
-    printed = {"sgd": sgd, "momentum": momentum | {2500: "0.3835606"}, "adam": adam | {2500: "0.3836759"}}
-    because = {"adam": "Adam's epsilon was 1e-8 in TensorFlow 1 and is 1e-7 in Keras"}
-    for optimizer, values in printed.items():
+    numbers = {"sgd": sgd, "momentum": momentum | {2500: "0.3835606"}, "adam": adam | {2500: "0.3836759"}}
+    for optimizer, values in numbers.items():
+        because = ADAM if optimizer == "adam" else ROUNDING
+        source = COPIES if optimizer == "sgd" else REPRODUCED
         for step, value in values.items():
             ours = result.losses[optimizer][step : step + 1]
-            where = "" if optimizer == "sgd" else ", in TensorFlow 1"
-            yield Entry(
-                "D2",
-                "07",
-                f"loss at step {step}, {optimizer}{where}",
-                value,
-                ours,
-                None,
-                because.get(optimizer, ROUNDING),
-            )
-    yield Entry("D2", "07", "loss after 3000 steps, sgd", "0.388334", result.losses["sgd"][-1:], result.floor)
+            yield Entry("D2", "07", f"loss at step {step}, {optimizer}", value, ours, None, because, source)
+    last = result.losses["sgd"][-1:]
+    yield Entry("D2", "07", "loss after 3000 steps, sgd", "0.388334", last, result.floor, ROUNDING, REPRODUCED)
     start = load("07_two_layer_network").initial_parameters(seed=1)
     starts = {"w1": (("-0.8113182", "1.4845988", "0.06532937"), ("-2.4427042", "0.0992484", "0.5912243"))}
     starts |= {"w2": (("-0.8113182",), ("1.4845988",), ("0.06532937",))}
     for name, rows in starts.items():
         for (row, column), value in np.ndenumerate(rows):
             ours = start[name].numpy()[row, column : column + 1]
-            yield Entry("D2", "07", f"{name}[{row}, {column}] at the start", str(value), ours, None, ROUNDING)
+            quantity = f"{name}[{row}, {column}] at the start"
+            yield Entry("D2", "07", quantity, str(value), ours, None, ROUNDING, COPIES)
     ends = {"w1": (("-0.7000663", "0.9136318", "0.0895357"), ("-2.3402493", "-0.1464127", "0.5882305"))}
     ends |= {"w2": (("-0.0602427",), ("0.9195619",), ("-0.0682071",))}
     for name, rows in ends.items():
         for (row, column), value in np.ndenumerate(rows):
             ours = result.parameters["sgd"][name][row, column : column + 1]
-            yield Entry("D2", "07", f"{name}[{row}, {column}] after 3000 steps, sgd", str(value), ours, None, ROUNDING)
+            quantity = f"{name}[{row}, {column}] after 3000 steps, sgd"
+            yield Entry("D2", "07", quantity, str(value), ours, None, ROUNDING, COPIES)
 
 
 def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Path, **_) -> Iterator[Entry]:
@@ -229,21 +237,22 @@ def mnist(load: Callable, mnist_seeds: int, mnist_dir: Path | None, figures: Pat
     }
     for name, (way, more, because) in ways.items():
         lesson, results = load(name.strip()), runs(name.strip(), **more)
-        for epoch, published in enumerate(lesson.PUBLISHED, start=1):
+        for epoch, printed in enumerate(lesson.PUBLISHED, start=1):
             costs = np.array([run.costs[epoch - 1] for run in results])
-            yield Entry("D4", name[:2], f"cost of epoch {epoch}, {way}", f"{published:.9f}", costs, None, because)
+            yield Entry("D4", name[:2], f"cost of epoch {epoch}, {way}", f"{printed:.9f}", costs, None, because)
         accuracy = np.array([run.accuracy for run in results])
         printed = str(lesson.PUBLISHED_ACCURACY)
         yield Entry("D4", name[:2], f"accuracy on 3,000 test images, {way}", printed, accuracy, None, because)
 
 
 def moons(load: Callable, mnist_seeds: int, figures: Path, **_) -> Iterator[Entry]:
-    """Yield the entries of D5 about the moons. It printed no number: we ran its code once, with frozen biases."""
+    """Yield the entries of D5 about the moons. It prints no number: we ran its code once, with frozen biases."""
     lesson = load("12_moons_mlp")
     runs = [_run(lesson, train_biases=False, seed=seed, figures=figures) for seed in range(mnist_seeds)]
-    name = "at epoch 1000, biases frozen (the document's code, one seed)"
-    yield Entry("D5", "12", f"test accuracy {name}", "0.975", np.array([run.accuracy[-1] for run in runs]))
-    yield Entry("D5", "12", f"mean squared error {name}", "0.025506", np.array([run.mse[-1] for run in runs]))
+    accuracy, mse = (np.array([getattr(run, name)[-1] for run in runs]) for name in ("accuracy", "mse"))
+    when = "at epoch 1000, biases frozen"
+    yield Entry("D5", "12", f"test accuracy {when}", "0.975", accuracy, source=REPRODUCED)
+    yield Entry("D5", "12", f"mean squared error {when}", "0.025506", mse, source=REPRODUCED)
 
 
 PARTS = (regression, binary_classification, activations, chain_rule, himmelblau, two_layers, mnist, moons)
@@ -295,8 +304,20 @@ def table(rows: list[Mapping[str, object]]) -> str:
         spread = f" ± {row['sd']}" if row["sd"] else ""
         between = f"{row['smallest']} to {row['largest']}" if row["sd"] else ""
         ours = [f"{row['mean']}{spread}", between, row["z"], row["exact"]]
-        cells.append([row["document"], row["lesson"], row["quantity"], row["published"], *ours, row["verdict"]])
-    headers = ["document", "lesson", "quantity", "published", "ours", "smallest to largest", "z", "exact", "verdict"]
+        theirs = [row["document"], row["lesson"], row["quantity"], row["number"], row["source"]]
+        cells.append([*theirs, *ours, row["verdict"]])
+    headers = [
+        "document",
+        "lesson",
+        "quantity",
+        "the document's",
+        "source",
+        "ours",
+        "smallest to largest",
+        "z",
+        "exact",
+    ]
+    headers.append("verdict")
     return report.table(headers, cells, "github", as_is=True)
 
 
