@@ -2,9 +2,7 @@
 
 import contextlib
 import gc
-import importlib
-import importlib.abc
-import importlib.machinery
+import importlib.util
 import os
 import signal
 import sys
@@ -36,8 +34,7 @@ def import_tensorflow() -> None:
     try:
         with _stderr_aside() as stderr, ctrl_c_ends_the_process(stderr):
             importlib.import_module("matplotlib.pyplot")  # it says that it makes its list of fonts
-            with _without_keras():
-                importlib.import_module("tensorflow")
+            _import_without_keras()
             _let_xla_say_that_it_is_there()
     finally:
         if collecting:
@@ -90,27 +87,15 @@ def ctrl_c_ends_the_process(stderr: int) -> Iterator[None]:
         signal.signal(signal.SIGINT, earlier)
 
 
-class _NotYet(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Find Keras, for TensorFlow asks where it is, and do not load it."""
-
-    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
-        spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
-        if spec is not None:
-            spec.loader = self
-        return spec
-
-    def exec_module(self, module: object) -> None:
-        raise ImportError("Keras is imported when tf.keras is used for the first time")
-
-
-@contextlib.contextmanager
-def _without_keras() -> Iterator[None]:
-    """Let TensorFlow go on without Keras for now."""
-    sys.meta_path.insert(0, finder := _NotYet())
+def _import_without_keras() -> None:
+    """Import TensorFlow, which goes on where there is no Keras, and then tell it where ``tensorflow.keras`` is."""
+    sys.modules["keras"] = None  # what is None cannot be imported
     try:
-        yield
+        tensorflow = importlib.import_module("tensorflow")
     finally:
-        sys.meta_path.remove(finder)
+        del sys.modules["keras"]
+    if keras := importlib.util.find_spec("keras"):
+        tensorflow.__path__.insert(0, os.path.join(os.path.dirname(keras.origin), "_tf_keras"))
 
 
 def _let_xla_say_that_it_is_there() -> None:
