@@ -73,7 +73,15 @@ def test_the_real_mnist_is_known_by_its_checksum():
 def test_an_argument_is_refused_in_one_line(tmp_path):
     done = run("--fix", tmp_path=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: doctor takes no arguments, not --fix\n"
+    assert done.stderr == "error: unrecognized arguments: --fix (see --help)\n"
+
+
+def test_a_path_that_the_terminal_cannot_show(tmp_path):
+    place = tmp_path / "Данные 图"
+    place.mkdir()
+    done = run(tmp_path=tmp_path, hide=["tensorflow"], PYTHONIOENCODING="cp1252", MNIST_DIR=str(place))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"PROBLEM MNIST: {tmp_path}/?????? ?" in done.stdout
 
 
 def test_versions_too_old_and_missing(monkeypatch):
