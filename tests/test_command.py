@@ -90,6 +90,22 @@ def test_an_error_ends_the_process_only_where_the_main_program_is_a_file(main_is
         command.run(lesson, ["--steps", "0"], exits=False)
 
 
+@pytest.mark.parametrize("launcher", ["ipykernel_launcher.py", "colab_kernel_launcher.py"])
+def test_a_notebook_takes_no_options_from_its_kernel_and_raises_what_is_wrong(launcher, monkeypatch):
+    window = types.ModuleType("__main__")
+    window.__file__ = "01_regression.py"  # as in VS Code's interactive window
+    monkeypatch.setitem(sys.modules, "__main__", window)
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "kernel", "-f", "kernel.json"])
+    monkeypatch.setattr(sys, "argv", [launcher, "-f", "kernel.json"])
+    assert command.run(lesson) == (3, 0.1)
+    monkeypatch.setattr(sys, "argv", ["01_regression.py", "--steps", "5"])  # as %run has it
+    assert command.run(lesson) == (5, 0.1)
+    monkeypatch.setattr(sys, "argv", ["01_regression.py", "--steps", "0"])
+    with pytest.raises(UsageError):
+        command.run(lesson)
+
+
 def everything(
     *words: str,
     number: int | None = None,

@@ -50,6 +50,29 @@ def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute):
     assert "learned" in "".join(output.text for output in outputs if output.output_type == "stream")
 
 
+def test_a_lesson_in_the_cells_of_an_interactive_window(tmp_path):
+    """As VS Code runs it: the lesson's own cells, in a kernel that knows the file's name and nothing of its options."""
+    manager = pytest.importorskip("jupyter_client.manager", reason="needs ipykernel: pip install -e .[docs]")
+    pytest.importorskip("ipykernel")
+    lesson = lessons.SCRIPTS / "01_regression.py"
+    place = f"import pathlib, tf_backprop.plotting as p; p.FIGURES = pathlib.Path({str(tmp_path)!r})"
+    cells = [f"__file__ = {str(lesson)!r}", place, *lesson.read_text(encoding="utf-8").split("\n# %%")]
+    kernel, client = manager.start_new_kernel(kernel_name="python3", cwd=tmp_path)
+    said = []
+    try:
+        for cell in [*cells, "shorter = main(steps=30)", "len(shorter.losses)"]:
+            reply = client.execute_interactive(cell, timeout=120, output_hook=said.append)
+            assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    told = [message["content"] for message in said]
+    assert [content["text"] for content in told if content.get("name") == "stderr"] == []
+    assert sum("image/png" in content.get("data", {}) for content in told) == 2, "each run shows its figure"
+    assert said[-2]["content"]["data"]["text/plain"] == "30"
+    assert (tmp_path / "01_regression.png").is_file()
+
+
 def test_the_wheel_is_all_that_a_lesson_needs_elsewhere(tmp_path):
     wheels = [*(BUILD / "wheel").glob("*.whl")]
     if not wheels:

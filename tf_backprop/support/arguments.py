@@ -1,5 +1,7 @@
 """A command line made from the signature of a function, and what goes wrong in one line. Needs no TensorFlow."""
 
+from __future__ import annotations  # so that the doctor runs on a Python that is too old
+
 import argparse
 import contextlib
 import functools
@@ -40,15 +42,18 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: b
     main
         The lesson: its signature is the command line, its docstring the help.
     args
-        The arguments; by default those of the process.
+        The arguments; by default those of the process. A notebook has none: its process's are the kernel's own.
     exits
         Whether an error ends the process, after one line on standard error; otherwise it is raised. None: exactly
         where the main program is a file, and not a notebook, whose kernel outlives a cell.
 
     The statuses are 2 for a wrong argument, 1 for a failure, 130 for Ctrl-C, and 0 for ``--help``.
     """
-    if exits is None:
-        exits = hasattr(sys.modules["__main__"], "__file__")
+    notebook = "ipykernel" in sys.modules
+    if exits is None:  # VS Code's interactive window has a __file__, and is a notebook all the same
+        exits = hasattr(sys.modules["__main__"], "__file__") and not notebook
+    if args is None and notebook and sys.argv[1:] == sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :]:
+        args = []
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII only shows ? for a superscript
     if not exits:
