@@ -97,7 +97,7 @@ def test_versions_too_old_and_missing(monkeypatch):
 
 def test_an_unwritable_figures_folder_and_a_full_disk(monkeypatch, tmp_path):
     (tmp_path / "figures").write_text("a file")
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setattr(doctor, "FIGURES", tmp_path / "figures")
     assert "--figures" in doctor.figures().advice
     monkeypatch.setattr(doctor, "DISK", 1e12)
     assert "make room" in doctor.disk().advice

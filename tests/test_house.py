@@ -74,7 +74,7 @@ def test_lessons_open_the_package_only(lesson):
 
 def test_tools_are_not_installed():
     pyproject = Path(ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'packages = ["tf_backprop", "tf_backprop.support"]' in pyproject
+    assert 'packages = ["tf_backprop", "tf_backprop.support", "tf_backprop.scripts"]' in pyproject
 
 
 @pytest.mark.parametrize("lesson", lessons.find(), ids=lambda lesson: lesson.name)

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from tf_backprop.support.files import FIGURES
+
 #: SHA-256 of MNIST's bytes, headers aside: training images and labels, test images and labels.
 MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,19 +119,18 @@ def matplotlib() -> Finding:
 
 def figures() -> Finding:
     """Write a file where the figures go."""
-    folder = ROOT / "figures"
+    folder = FIGURES.absolute()
     try:
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            return Finding("figures", f"{folder} can be written")
     except OSError as error:
         return Finding("figures", f"{folder}: {error.strerror}", "name another folder with --figures")
-    return Finding("figures", f"{folder} can be written")
 
 
 def disk() -> Finding:
     """Tell how much room there is."""
-    free = shutil.disk_usage(ROOT).free / 1e6
+    free = shutil.disk_usage(FIGURES.parent).free / 1e6
     return Finding("free disk", f"{free:,.0f} MB", "" if free > DISK else f"make room: a run needs {DISK} MB at most")
 
 

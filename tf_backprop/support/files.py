@@ -8,9 +8,8 @@ from typing import IO
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-#: Where figures go unless a lesson is told otherwise: the repository's own folder, or one below the working directory.
-FIGURES = (_ROOT if (_ROOT / "scripts").is_dir() else Path()) / "figures"
-
+#: Where figures go unless a lesson is told otherwise: the checkout's own folder, or one below the working directory.
+FIGURES = (_ROOT if (_ROOT / "pyproject.toml").is_file() else Path()) / "figures"
 
 #: Temporary files of which a process that is ended at once must not leave any.
 UNFINISHED: set[str] = set()

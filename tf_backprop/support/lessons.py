@@ -8,10 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tf_backprop.support.errors import UsageError
+from tf_backprop.support.errors import DataError, UsageError
 
-#: The lessons' folder, beside the package.
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+#: The lessons' folder: within the package where it is installed, beside it in a checkout.
+SCRIPTS = (_PACKAGE if (_PACKAGE / "scripts").is_dir() else _PACKAGE.parent) / "scripts"
 
 #: How the paragraph of a lesson's docstring starts that says what it shows.
 SEEN = "What you should see:"
@@ -38,9 +40,11 @@ def select(names: Sequence[str], folder: Path = SCRIPTS) -> list[Lesson]:
 
     A name is a number (``1`` or ``01``) or the whole of ``01_regression``, with or without folder and ``.py``.
 
-    `UsageError` is raised when there is no such lesson.
+    `UsageError` is raised when there is no such lesson, `DataError` when there are none at all.
     """
     every = find(folder)
+    if not every:
+        raise DataError(f"{folder}: holds no lessons; install tf-backprop from its checkout or a wheel of it")
     by_name = {key: lesson for lesson in every for key in (lesson.name, lesson.name[:2], lesson.name[:2].lstrip("0"))}
     chosen = []
     for name in names:
