@@ -16,8 +16,8 @@ from PIL import Image
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
-#: The rooms of the check that names a reader's mistake, beside what the lessons need.
-BESIDE = {"calls", "slopes", "judging", "diagnosis"}
+#: Beside what the lessons need: the rooms that name a reader's mistake, and the one that looks at the machine.
+BESIDE = {"calls", "slopes", "judging", "diagnosis", "doctor"}
 
 
 def lines(files):
