@@ -181,6 +181,7 @@ def test_a_diverging_rate_says_the_step_and_what_to_lower_and_leaves_the_figure(
 
 def test_an_unreachable_network_is_no_failure(load, monkeypatch, tmp_path):
     monkeypatch.setattr(mnist, "URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(mnist, "MIRROR", "http://127.0.0.1:9/")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("MNIST_DIR", raising=False)

@@ -25,7 +25,7 @@ class Labelled(NamedTuple):
 class Images(NamedTuple):
     """Images as rows (n, side²) of bytes, 0 to 255, with integer labels (n,) from 0 to 9, in three parts."""
 
-    name: str  # "MNIST" or "digits"
+    name: str  # "MNIST", "digits", or "other" for images of MNIST's form that are not the documents'
     train: Labelled
     validation: Labelled
     test: Labelled
@@ -96,7 +96,8 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
     MNIST is 55,000 / 5,000 / 10,000 images of 28×28, the first 5,000 of the training file being the validation part;
     the digits are 1,100 / 197 / 500. Pixels stay bytes until a batch is used: ``tf.cast(x, tf.float32) / 255`` makes
     numbers from 0 to 1 of them. MNIST is looked for in `mnist_dir` or the environment's ``MNIST_DIR`` (four IDX files,
-    gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network.
+    gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network. Images of that form that are
+    not MNIST's are taken only from a folder that is named, and are "other" images.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
     UsageError
         When there are fewer training images than `batch_size`.
     DataError
-        When the named folder, or a cached or downloaded file, does not hold MNIST; it is left as it was.
+        When the named folder does not hold images of MNIST's form; it is left as it was.
     """
     if data not in ("auto", "mnist", "digits"):
         raise UsageError(f"--data must be auto, mnist or digits, not {data}")
@@ -123,15 +124,14 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
 
 
 def _mnist_or_digits(data: Choice, mnist_dir: Path | str | None) -> Images:
+    found, problems = mnist.find(mnist_dir)
     try:
-        return _mnist(*(mnist.find(mnist_dir) or mnist.download()))
+        return _mnist(*(found or mnist.download()))
     except ConnectionError as error:
+        why = f"there is no MNIST here and none to be downloaded ({'; '.join([*problems, str(error)])})"
         if data == "mnist":
-            raise DataError(
-                f"MNIST is neither on this machine nor to be had from {mnist.URL} ({error}): name a folder that has "
-                "it with --mnist-dir, or use --data digits"
-            ) from None
-        return _digits(f", for there is no MNIST here and none to be downloaded ({error})")
+            raise DataError(f"{why}: name a folder that has it with --mnist-dir, or use --data digits") from None
+        return _digits(f", for {why}")
 
 
 def _digits(because: str = "") -> Images:
@@ -145,9 +145,10 @@ def _digits(because: str = "") -> Images:
     return Images("digits", parts[1], parts[0], parts[2])
 
 
-def _mnist(source: Path, arrays: dict[str, np.ndarray]) -> Images:
-    x, x_test = (arrays[name].reshape(-1, _PIXELS) for name in ("x_train", "x_test"))
+def _mnist(source: Path | str, arrays: dict[str, np.ndarray], name: str) -> Images:
+    x, x_test = (arrays[key].reshape(-1, _PIXELS) for key in ("x_train", "x_test"))
     y, y_test = (arrays[k].astype(np.int32) for k in ("y_train", "y_test"))
-    print(f"data: MNIST from {source}, 55,000 / 5,000 / 10,000 images of 28x28")
+    called = name if name == "MNIST" else "not the MNIST of the documents, but images of its form"
+    print(f"data: {called} from {source}, 55,000 / 5,000 / 10,000 images of 28x28")
     train, validation = Labelled(x[_VALIDATION:], y[_VALIDATION:]), Labelled(x[:_VALIDATION], y[:_VALIDATION])
-    return Images("MNIST", train, validation, Labelled(x_test, y_test))
+    return Images(name, train, validation, Labelled(x_test, y_test))
