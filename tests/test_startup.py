@@ -74,3 +74,14 @@ def broken_tensorflow(tmp_path):
     """Return an environment in which TensorFlow cannot be imported."""
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it failed')\nraise ImportError('broken')\n")
     return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "seen"), [(None, "-1"), ("0", "0")])
+def test_the_lessons_compute_on_the_cpu_unless_a_gpu_is_asked_for(asked, seen):
+    code = "import os; from tf_backprop import command; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    environment = clean(MPLBACKEND="that of another tool")
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    environment |= {"CUDA_VISIBLE_DEVICES": asked} if asked else {}
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert (process.returncode, process.stdout, process.stderr) == (0, f"{seen}\n", "")

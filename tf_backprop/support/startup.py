@@ -20,12 +20,14 @@ def import_tensorflow() -> None:
     the garbage collector, the handler of Ctrl-C, standard error. If TensorFlow is there already, nothing happens.
 
     Set ``TF_BACKPROP_PLAIN_IMPORT=1`` for a plain ``import tensorflow``, ``TF_CPP_MIN_LOG_LEVEL=0`` to see what
-    TensorFlow says, and ``TF_NUM_INTRAOP_THREADS`` for more threads than one within an operation.
+    TensorFlow says, ``CUDA_VISIBLE_DEVICES=0`` to compute on a GPU, and ``TF_NUM_INTRAOP_THREADS`` for more threads
+    than one within an operation.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
     # One thread within an operation: the order of a long sum, so its last bits, would depend on the number of cores,
     # and operations as small as these are not faster with more.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a machine with a GPU computes as the others do
     if "tensorflow" in sys.modules or os.environ.get("TF_BACKPROP_PLAIN_IMPORT") == "1":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,7 +35,11 @@ def import_tensorflow() -> None:
     gc.disable()  # an import leaves hardly any garbage, and to look for it takes a seventh of the time
     try:
         with _stderr_aside() as stderr, ctrl_c_ends_the_process(stderr):
+            backend = os.environ.pop("MPLBACKEND", None)
             importlib.import_module("matplotlib.pyplot")  # it says that it makes its list of fonts
+            with contextlib.suppress(ValueError):  # another tool's backend, which this Matplotlib does not know
+                if backend:
+                    sys.modules["matplotlib"].rcParams["backend"] = os.environ["MPLBACKEND"] = backend
             _import_without_keras()
             _let_xla_say_that_it_is_there()
     finally:
