@@ -513,7 +513,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="No space left"):
         checkpoint.save(tmp_path, ARRAYS | {"losses": np.zeros(90)}, SETTINGS)
     assert [file.name for file in tmp_path.iterdir()] == ["training.npz"]
     assert len(checkpoint.restore(tmp_path, SETTINGS)["losses"]) == 60

@@ -1,6 +1,7 @@
 """One function a kind of figure: it takes arrays, draws into `ax` (a new figure's without it), returns the figure."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tf_backprop.support.files import FIGURES, short, write_atomically
@@ -23,6 +24,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": "medium",
+    "font.family": ["DejaVu Sans"],  # comes with Matplotlib, and stays when the context has ended
     "figure.constrained_layout.use": True,
     "grid.alpha": 0.3,
     "image.cmap": "viridis",
@@ -32,25 +34,40 @@ _STYLE = {
 }
 
 
+#: The context of the style: `subplots` and `mosaic` enter it, `save` leaves it.
+_context = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    with plt.style.context(_STYLE, after_reset=True):  # whatever the user's own settings are
+        yield
+        interactive = plt.isinteractive()
+    plt.rcParams["interactive"] = interactive  # a notebook's backend sets it with the first figure
+
+
 def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 4), **options):
     """Return a new figure of `size` in inches and its axes, in the style of the house (see `pyplot.subplots`)."""
-    plt.rcParams.update(_STYLE)
+    _context.close()
+    _context.enter_context(_style())
     return plt.subplots(rows, columns, figsize=size, **options)
 
 
 def mosaic(layout: str, size: tuple[float, float] = (8, 4), **options):
     """Return a new figure of `size` in inches and its axes by letter, in the style of the house."""
-    plt.rcParams.update(_STYLE)
+    _context.close()
+    _context.enter_context(_style())
     return plt.subplot_mosaic(layout, figsize=size, **options)
 
 
 def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> Path:
     """Write ``folder/stem.png`` whole or not at all, print where, and return its path; `show` opens a window too.
 
-    `OSError` is raised when the folder cannot be made or written; what was there before stays.
+    `DataError` is raised when the folder cannot be made or written; what was there before stays.
     """
     path = Path(folder) / f"{stem}.png"
-    write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))
+    with _context:
+        write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))
     if show:
         plt.show()
     print(f"figure: {short(path)}")

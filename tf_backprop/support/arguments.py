@@ -60,7 +60,10 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: b
         return parse(main, args)()
     try:
         with ctrl_c_ends_the_process(2):
-            return parse(main, args)()
+            call = parse(main, args)
+            if "matplotlib" in sys.modules and not call.keywords.get("show"):
+                sys.modules["matplotlib"].use("agg")  # a window's backend, or a notebook's, is for --show alone
+            return call()
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except LessonError as error:

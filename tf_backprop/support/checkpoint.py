@@ -14,7 +14,7 @@ import numpy as np
 def save(folder: Path, arrays: Mapping[str, np.ndarray], settings: Mapping[str, object]) -> None:
     """Write ``folder/training.npz`` whole or not at all; `settings` must be the same for the training to go on."""
     content = {name: np.asarray(array) for name, array in arrays.items()} | {"settings": json.dumps(settings)}
-    write_atomically(folder / "training.npz", lambda file: np.savez(file, **content))
+    write_atomically(folder / "training.npz", lambda file: np.savez(file, **content), "--checkpoint")
 
 
 def restore(folder: Path, settings: Mapping[str, object]) -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def restore(folder: Path, settings: Mapping[str, object]) -> dict[str, np.ndarra
             return {}
         found = io.BytesIO(file.read_bytes())
     except OSError as error:
-        raise DataError(f"{folder}: {error.strerror}") from None
+        raise DataError(f"{folder}: {error.strerror}; name another folder with --checkpoint") from None
     try:
         with np.load(found) as content:
             arrays = dict(content)

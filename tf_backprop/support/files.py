@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from tf_backprop.support.errors import DataError
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 #: Where figures go unless a lesson is told otherwise: the checkout's own folder, or one below the working directory.
@@ -20,8 +22,18 @@ def short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Call `write` with a binary file beside `path` and put it in the place of `path` when it is complete."""
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], option: str = "--figures") -> None:
+    """Call `write` with a binary file beside `path` and put it in the place of `path` when it is complete.
+
+    `DataError` is raised when that cannot be; it names the `option` with which to choose another place.
+    """
+    try:
+        _write_atomically(path, write)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; name another folder with {option}") from None
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     UNFINISHED.add(name)

@@ -216,7 +216,7 @@ def download() -> Found:
                 arrays = {name: _from_idx(_unpacked(body), shape, stem) for (name, (stem, shape)), body in kinds}
             if (found := _found(urls[0], arrays)).name != "MNIST":
                 raise DataError("what came is not MNIST")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(DataError):
                 write_atomically(own_cache(), lambda file: np.savez(file, **found.arrays))
             return found
         except (OSError, EOFError, ValueError, HTTPException, zlib.error, DataError) as error:
