@@ -45,6 +45,7 @@ def test_it_runs_and_says_so_where_a_package_is_broken(broken, tmp_path):
     problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
     assert any(f"{broken[0]} is broken here" in line for line in problems)
     assert all("; " in line for line in problems), "each says what to do"
+    assert "__init__.py is taken for the package: rename it" in " ".join(problems)
     mnist = [line for line in done.stdout.splitlines() if line[8:].startswith("MNIST: ")]
     assert len(mnist) == 1
     assert ("numpy is broken" in mnist[0]) == ("numpy" in broken), "it needs NumPy, and nothing else of these"
@@ -101,3 +102,39 @@ def test_an_unwritable_figures_folder_and_a_full_disk(monkeypatch, tmp_path):
     assert "--figures" in doctor.figures().advice
     monkeypatch.setattr(doctor, "DISK", 1e12)
     assert "make room" in doctor.disk().advice
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "version", "advice"),
+    [
+        ("Linux", "x86_64", "", ""),
+        ("Windows", "AMD64", "", "lesson 14 takes one here"),
+        ("Darwin", "x86_64", "Darwin Kernel 22; RELEASE_X86_64", "no TensorFlow from 2.18 on is for Intel's Macs"),
+        ("Darwin", "x86_64", "Darwin Kernel 22; RELEASE_ARM64_T8103", "use a Python for arm64"),
+    ],
+)
+def test_a_machine_for_which_there_is_no_tensorflow(system, processor, version, advice, monkeypatch):
+    for name, value in (("system", system), ("machine", processor), ("version", version)):
+        monkeypatch.setattr(doctor.platform, name, lambda value=value: value)
+    found = doctor.machine()
+    assert (advice in found.advice) if advice else not found.advice
+    assert found.fatal == (system == "Darwin")
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("ModuleNotFoundError: No module named 'tensorflow'", "-m pip install 'tensorflow'"),
+        ("ImportError: DLL load failed while importing _pywrap_tensorflow_internal", "Visual C++"),
+        ("SIGILL", "lacks AVX"),
+        ("TypeError: Descriptors cannot be created directly.", "a new environment"),
+        ("A module that was compiled using NumPy 1.x cannot be run in NumPy 2.0", "a new environment"),
+        ("ModuleNotFoundError: No module named 'tensorflow.python'", "--force-reinstall"),
+    ],
+)
+def test_the_advice_fits_the_cause(said, advice, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert advice in doctor.cure("tensorflow", said)
+    (tmp_path / "tensorflow.py").write_text("")
+    assert doctor.cure("tensorflow", said).startswith("tensorflow.py is taken for the package")

@@ -4,10 +4,13 @@ By itself it imports the standard library only, for what it looks for may not be
 """
 
 import os
+import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -43,6 +46,45 @@ def python() -> Finding:
     )
 
 
+def machine() -> Finding:
+    """Compare the machine with those for which there is a TensorFlow."""
+    system, processor = platform.system(), platform.machine()
+    found, elsewhere = f"{system} {processor}", "or run the lessons in Colab or in a Linux container"
+    if system == "Darwin" and processor == "x86_64":
+        if "ARM64" in platform.version():
+            return Finding("machine", f"{found}, by Rosetta", f"use a Python for arm64, {elsewhere}")
+        return Finding("machine", found, f"no TensorFlow from 2.18 on is for Intel's Macs: {elsewhere[3:]}")
+    if sys.maxsize < 2**32:
+        return Finding("machine", f"{found}, a Python of 32 bits", "use a Python of 64 bits")
+    if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        return Finding("machine", f"{found}, musl", f"TensorFlow needs glibc: use another distribution, {elsewhere}")
+    advice = "several workers take Linux or macOS: lesson 14 takes one here" if system == "Windows" else ""
+    return Finding("machine", found, advice, fatal=False)
+
+
+#: What a failed import says, and what helps; the first that is found counts.
+CURES = {
+    r"No module named '(tensorflow|numpy|matplotlib)'$": "run: {python} -m pip install '{name}'",
+    r"DLL load failed": "install Microsoft's Visual C++ Redistributable for x64, and start again",
+    r"SIGILL|Illegal instruction|AVX": "this processor lacks AVX, which TensorFlow needs: use another machine or Colab",
+    r"SIGKILL|MemoryError|Cannot allocate": "memory is short: close other programs",
+    r"Descriptors cannot|[Pp]rotobuf|NumPy 1\.x|multiarray|dtype size changed": (
+        "its packages do not fit together: make a new environment for tf-backprop alone"
+    ),
+    r"": "run: {python} -m pip install --force-reinstall --no-cache-dir {name}",
+}
+
+
+def cure(name: str, said: str) -> str:
+    """Return what to do about a package that cannot be imported: a file of the user's may be in its place."""
+    for folder in map(Path, [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), "."]):
+        for file in (folder / f"{name}.py", folder / name / "__init__.py"):
+            if file.is_file() and "site-packages" not in str(file.absolute()):
+                return f"{file} is taken for the package: rename it"
+    advice = next(advice for pattern, advice in CURES.items() if re.search(pattern, said))
+    return advice.format(python=sys.executable, name=name)
+
+
 def packages() -> Iterator[Finding]:
     """Compare each package that the lessons need with the oldest version that will do."""
     try:
@@ -69,19 +111,22 @@ def tensorflow() -> Finding:
     """Import TensorFlow in a process of its own, which may crash, and ask for its devices and threads."""
     code = (
         "import os, tensorflow as tf, tf_backprop.command; print(', '.join(d.device_type for d in "
-        "tf.config.list_logical_devices()), os.environ['TF_NUM_INTRAOP_THREADS'])"
+        "tf.config.list_logical_devices()), os.environ['TF_NUM_INTRAOP_THREADS'], os.environ['CUDA_VISIBLE_DEVICES'])"
     )
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, errors="replace", timeout=120)
     except subprocess.TimeoutExpired:
-        return Finding("import tensorflow", "did not end in two minutes", "install it again: make clean demo")
+        return Finding("import tensorflow", "did not end in two minutes", "start it again, for the first time is slow")
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
-        return Finding("import tensorflow", lines[-1], "install it again: make clean demo")
-    *devices, threads = done.stdout.split()
+        killed = signal.Signals(-done.returncode).name if done.returncode < 0 else ""
+        said = killed or [f"ended with status {done.returncode}", *done.stderr.strip().splitlines()][-1]
+        return Finding("import tensorflow", said, cure("tensorflow", said + done.stderr))
+    *devices, threads, gpus = done.stdout.split()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Finding(
-        "import tensorflow", f"works; devices {' '.join(devices)}; {cores} cores, threads an operation: {threads}"
+        "import tensorflow",
+        f"works; devices {' '.join(devices)}; {cores} cores, threads an operation: {threads}; "
+        f"CUDA_VISIBLE_DEVICES {gpus}: {'the CPU alone' if gpus == '-1' else 'a GPU where there is one'}",
     )
 
 
@@ -131,6 +176,7 @@ def disk() -> Finding:
 def findings() -> Iterator[Finding]:
     """Yield what was looked at; what cannot be looked at is a finding too."""
     yield python()
+    yield machine()
     yield from packages()
     looks = {"import tensorflow": tensorflow, "MNIST": find_mnist, "Matplotlib": matplotlib}
     for what, look in (looks | {"figures": figures, "free disk": disk}).items():
@@ -142,7 +188,7 @@ def _guarded(what: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except Exception as error:  # a broken installation can fail in any way
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return Finding(what, said, "install the packages again: make clean demo")
+        return Finding(what, said, cure("numpy" if what == "MNIST" else "matplotlib", said))
 
 
 def main() -> None:
