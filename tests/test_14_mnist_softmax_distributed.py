@@ -523,3 +523,11 @@ def test_a_folder_that_cannot_be(lesson, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=r"file/kept: Not a directory"):
         lesson.main(workers=1, data="digits", checkpoint=tmp_path / "file" / "kept", figures=tmp_path)
+
+
+def test_where_several_workers_cannot_be_it_takes_one_and_says_why(monkeypatch, capsys):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.delattr(team.socket, "SO_REUSEPORT", raising=False)  # as on Windows
+    assert team.to_start(None) == 1
+    assert capsys.readouterr().out == "workers: one, since several take Linux or macOS\n"
+    assert team.to_start(2) == 2, "and launch refuses it"

@@ -59,12 +59,14 @@ def alone() -> Place:
 def to_start(workers: int | None) -> int:
     """Return how many workers work together: those that ``TF_CONFIG`` names, else `workers`, else `USUAL`.
 
-    In a notebook it is one unless more are asked for, and the reason is printed.
+    In a notebook and on Windows it is one unless more are asked for, and the reason is printed.
     """
     if os.environ.get("TF_CONFIG"):
         return len(_cluster()[0])
-    if workers is None and "ipykernel" in sys.modules:
-        print("workers: one, since no other process could run a notebook's cells")
+    alone = "" if hasattr(socket, "SO_REUSEPORT") else "several take Linux or macOS"
+    alone = "no other process could run a notebook's cells" if "ipykernel" in sys.modules else alone
+    if workers is None and alone:
+        print(f"workers: one, since {alone}")
         return 1
     workers = USUAL if workers is None else workers
     if not 1 <= workers <= MOST:
