@@ -14,6 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 demo: .venv/installed
 	$(BIN)/python -m tf_backprop
+	@echo "Next, one lesson by itself: $(BIN)/python scripts/01_regression.py --explain"
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL) $(QUICK)
@@ -34,7 +35,7 @@ bench: .venv-bench/installed-$(EXTRAS)
 	.venv-bench/bin/python -m benchmarks
 
 # Where the package is not installed, a notebook of the gallery takes it from this file.
-docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py tf_backprop/*/*.py) .venv/installed-docs
+docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py tf_backprop/*/*.py scripts/*.py) .venv/installed-docs
 	@rm -rf $(@D) build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
 	@rm -rf build

@@ -76,3 +76,9 @@ def test_a_tool_starts_and_refuses_in_one_line(command, line):
     command = [sys.executable, "-m", *command]
     process = subprocess.run(command, cwd=readme.README.parent, capture_output=True, text=True, timeout=120)
     assert (process.returncode, process.stdout, process.stderr) == (2, "", line)
+
+
+def test_make_demo_ends_with_the_line_to_type_next():
+    command = ["make", "--dry-run", "demo"]
+    said = subprocess.run(command, cwd=readme.README.parent, capture_output=True, text=True, timeout=60).stdout
+    assert said.splitlines()[-1].endswith(': .venv/bin/python scripts/01_regression.py --explain"')
