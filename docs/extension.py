@@ -93,8 +93,9 @@ def figures_with_alt_text(block, block_vars, gallery_conf):
 def first_notebook_cell():
     return "\n".join(
         [
-            "# Where tf_backprop is not installed, as in Colab, upload its wheel and take the # off the next line:",
-            f"# %pip install {wheel_name()}",
+            "# Where tf_backprop is not installed, as in Colab, take the # off the last of these lines: it takes the",
+            "# package from its wheel, where that lies beside this notebook, and otherwise from the package index.",
+            "# %pip install --quiet --find-links . tf-backprop",
             "%matplotlib inline",
             "import sys",
             "",
