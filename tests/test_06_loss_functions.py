@@ -303,6 +303,6 @@ def test_a_wrong_gradient_is_an_error_and_nothing_is_drawn(lesson, monkeypatch, 
         lesson, "gradients_by_hand", lambda p, *batch: {**right(p, *batch), name: right(p, *batch)[name] * 25}
     )
     monkeypatch.setattr(lesson, "share", None)
-    with pytest.raises(GradientError, match=f"{name} loss: the gradient disagrees"):
+    with pytest.raises(GradientError, match=f"{name} loss: not what the loss says"):
         lesson.main(figures=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,12 +1,12 @@
 import os
 
+from copied import acts
 from gradients import assert_gradients_right
 from tf_backprop import datasets
 from tf_backprop.support.errors import DivergedError, GradientError, UsageError
 
 import numpy as np
 import pytest
-from copied import acts
 from matplotlib import pyplot
 
 

@@ -79,7 +79,7 @@ def test_ten_is_not_the_least_squares_answer():
 def test_a_loss_of_one_sample_jumps(load):
     assert "rises in a quarter of all runs" in SAID
     assert "falls in nearly every run" in SAID
-    trajectory, losses, x, _ = ledger.many_seeds(load("01_regression"), seeds=60, steps=100, learning_rate=0.02)
+    trajectory, losses, x, _ = ledger.many_seeds(load("01_regression"), datasets.regression, 60, 100, 0.02)
     at = [24, 49, 74, 99]
     of_all = np.mean((trajectory[at][..., np.newaxis] * x - 10) ** 2, axis=-1)  # (4, seeds)
     assert np.mean(of_all[2] < of_all[1]) > 0.95  # the loss of all samples falls from step 50 to step 75
@@ -167,7 +167,7 @@ def test_one_seed_for_both_matrices_makes_one_the_first_row_of_the_other():
 def test_after_no_step_one_step_has_been_taken(load):
     assert "before it the loss is 5.23348, after it 5.13118" in SAID
     lesson, (x, y) = load("07_two_layer_network"), datasets.volume_and_weight()
-    w = {name: np.float64(part) for name, part in lesson.initial_weights(1).items()}
+    w = {name: np.float64(part) for name, part in lesson.initial_parameters(1).items()}
 
     def mse(w):
         return np.mean((x @ w["w1"] @ w["w2"] - y) ** 2)

@@ -64,7 +64,7 @@ def test_a_wrong_gradient_is_an_error_with_the_report_as_its_text(rng, batch):
     assert not report.ok
     with pytest.raises(GradientError) as caught:
         report.raise_if_wrong()
-    assert str(caught.value) == str(report)
+    assert str(caught.value) == f"dL_dW1, dL_db1, dL_dW2, dL_db2: not what the loss says\n{report}"
     assert "W1, b1, W2, b2: Yours is the right gradient with the opposite sign." in str(report)
 
 

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import sys
 
+from copied import acts
 from tf_backprop import datasets
 from tf_backprop.support import lessons
 
@@ -119,15 +120,6 @@ def _cell_titles(source):
     return [lines[i + 1] for i, line in enumerate(lines) if line == "# %%"]
 
 
-def cells_of(source):
-    """Return the code of each cell by its title, without the docstring and the imports before the first."""
-    cells = {}
-    for cell in source.split("# %%\n")[1:]:
-        title, _, code = cell.removeprefix("# ").partition("\n")
-        cells[title] = code
-    return cells
-
-
 @pytest.mark.parametrize("name", LESSONS)
 def test_one_thought_a_line(name):
     source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
@@ -152,25 +144,18 @@ def global_names(code):
     return names.union(*(global_names(inner) for inner in code.co_consts if inspect.iscode(inner)))
 
 
-def acts(name, monkeypatch, folder):
-    """Return what the four acts define in an empty notebook with NumPy and TensorFlow, without this package."""
-    source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
-    cells = cells_of(source)
-    namespace = {"np": np, "tf": tf}
-    standard = [line for line in source.splitlines() if line.startswith(("import ", "from typing", "from pathlib"))]
+def block_the_package(monkeypatch):
+    """Let an import of this package fail, as where it is not installed."""
     for module in [module for module in sys.modules if module.partition(".")[0] == "tf_backprop"]:
-        monkeypatch.setitem(sys.modules, module, None)  # to import it raises ImportError
-    code = "\n".join([*standard, *(cells[title] for title in ("Prepare", "Forward", "Backward", "Iterate"))])
-    pasted = folder / "pasted.py"  # AutoGraph reads a function's source, as a notebook keeps it
-    pasted.write_text(code, encoding="utf-8")
-    exec(compile(code, pasted, "exec"), namespace)
-    return namespace
+        monkeypatch.setitem(sys.modules, module, None)
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_the_four_acts_can_be_copied(name, monkeypatch, tmp_path):
+def test_the_four_acts_can_be_copied(name, load, monkeypatch):
     """All that they name is NumPy, TensorFlow, Python or one of them."""
-    namespace = acts(name, monkeypatch, tmp_path)
+    lesson = load(name)
+    block_the_package(monkeypatch)
+    namespace = acts(lesson)
     values = [getattr(value, "python_function", value) for value in namespace.values()]  # of a tf.function
     functions = [f for f in values if inspect.isfunction(f) and f.__globals__ is namespace]
     assert len(functions) >= 4
@@ -224,8 +209,10 @@ SHORT_RUNS = [
 
 @pytest.mark.parametrize(("name", "train", "options", "chosen"), SHORT_RUNS, ids=[run[0] for run in SHORT_RUNS])
 def test_the_pasted_acts_train_as_the_lesson_does(name, train, options, chosen, load, monkeypatch, tmp_path):
-    expected = chosen(load(name).main(figures=tmp_path, **options))
-    np.testing.assert_array_equal(train(acts(name, monkeypatch, tmp_path)), expected)
+    lesson = load(name)
+    expected = chosen(lesson.main(figures=tmp_path, **options))
+    block_the_package(monkeypatch)
+    np.testing.assert_array_equal(train(acts(lesson)), expected)
 
 
 @pytest.mark.parametrize("name", LESSONS)

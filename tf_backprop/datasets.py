@@ -96,8 +96,8 @@ def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_siz
     MNIST is 55,000 / 5,000 / 10,000 images of 28×28, the first 5,000 of the training file being the validation part;
     the digits are 1,100 / 197 / 500. Pixels stay bytes until a batch is used: ``tf.cast(x, tf.float32) / 255`` makes
     numbers from 0 to 1 of them. MNIST is looked for in `mnist_dir` or the environment's ``MNIST_DIR`` (four IDX files,
-    gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network. Images of that form that are
-    not MNIST's are taken only from a folder that is named, and are "other" images.
+    gzipped or not, or one ``mnist.npz``), in Keras's cache, in our own, and on the network. Other images of that form
+    are taken only from a folder that is named.
 
     Parameters
     ----------
