@@ -61,7 +61,7 @@ def bars(results: dict[str, Any]) -> list[Bar]:
     found = []
     for way, least in (("TensorFlow 1 session", 2), ("Keras fit", 6), ("eager", 6), ("PyTorch", 1)):
         found.append(Bar(f"softmax: {way} / {OURS}", ratio(results, "softmax", way, OURS), least, True))
-    found.append(Bar(f"softmax: {OURS} / NumPy", ratio(results, "softmax", OURS, "NumPy"), 1.5, False))
+    found.append(Bar(f"softmax: {OURS} / NumPy", ratio(results, "softmax", OURS, "NumPy"), 1.45, False))
     for way, most in (("NumPy", 1.3), ("JAX scan", 1.5)):
         found.append(Bar(f"softmax, one epoch: {OURS} / {way}", pass_ratio(results, "softmax", OURS, way), most, False))
     found.append(Bar(f"moons: NumPy / {MOONS}", ratio(results, "moons", "NumPy", MOONS), 10, True))
@@ -78,7 +78,7 @@ def bars(results: dict[str, Any]) -> list[Bar]:
             found.append(Bar(f"process: {process['name']} / import tensorflow", value, most, False))
         if "08" <= number <= "11":
             more = max(process["megabytes"]) - min(bare["megabytes"])
-            found.append(Bar(f"megabytes: {process['name']} above import tensorflow", more, 600, False))
+            found.append(Bar(f"megabytes: {process['name']} above import tensorflow", more, 350, False))
     return found
 
 

@@ -1,6 +1,7 @@
 """docs/derivations.rst: every lesson has its section, every gradient by hand its lines, every mistake its step."""
 
 import ast
+import functools
 import re
 
 from tf_backprop.support import lessons
@@ -22,6 +23,7 @@ def sections():
     }
 
 
+@functools.cache
 def functions(name):
     """Return the source of each function of a lesson, by its name."""
     source = (lessons.SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
