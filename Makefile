@@ -49,7 +49,7 @@ oldest: .venv-oldest/installed
 newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest $(PARALLEL) $(QUICK)
 
-# Both, and then the README's table of their versions and of how their results differ.
+# Both, and then docs/running.md's table of their versions and of how their results differ.
 verified: oldest newest
 	.venv-oldest/bin/python -m tools.versions --save .venv-oldest/results.npz
 	.venv-newest/bin/python -m tools.versions --save .venv-newest/results.npz

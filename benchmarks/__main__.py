@@ -103,7 +103,7 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
     Args:
         repetitions: how often each way is timed
         mnist_dir: folder with MNIST; if there is no MNIST, the images are synthetic, of the same shape
-        page: renew benchmarks/results.json, docs/speed_tables.txt, figures/speed.png and the README's ratios
+        page: renew benchmarks/results.json, docs/speed_tables.txt and figures/speed.png
     """
     if repetitions < 1:
         raise UsageError(f"--repetitions must be a whole number from 1, not {repetitions}")

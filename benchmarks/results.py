@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tf_backprop import plotting, report
-from tools import readme
 
 import numpy as np
 
@@ -197,24 +196,6 @@ def crossing(rising: dict[str, Any], flat: dict[str, Any]) -> float:
     return float(np.exp(np.interp(0, gap[last : last + 2], np.log(xs[last : last + 2]))))
 
 
-def headlines(results: dict[str, Any]) -> str:
-    """Return the table of the README, with four ratios."""
-    tf1, keras = (ratio(results, "softmax", way, OURS) for way in ("TensorFlow 1 session", "Keras fit"))
-    numpy, moons = ratio(results, "softmax", OURS, "NumPy"), ratio(results, "moons", "NumPy", MOONS)
-    what = "softmax regression on MNIST, ten epochs, compiling included"
-    rows = [
-        [what, "a session of TensorFlow 1 takes", f"{tf1:.1f} times as long as our lesson"],
-        [what, "Keras's fit takes", f"{keras:.1f} times as long as our lesson"],
-        [what, "our lesson takes", f"{numpy:.1f} times as long as NumPy"],
-        [
-            "the moons network, 1,000 epochs, one sample a step",
-            "NumPy takes",
-            f"{moons:.0f} times as long as our lesson",
-        ],
-    ]
-    return report.table(["work", "way", "ratio"], rows, "github")
-
-
 def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
     """Return all tables, each between two comments of reStructuredText that name it."""
     machine = ", ".join(f"{name} {value or 'not installed'}" for name, value in results["machine"].items())
@@ -231,7 +212,6 @@ def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
 
 
 def renew(results: dict[str, Any]) -> None:
-    """Write the tables of the page, the figure, and the README's ratios."""
+    """Write the tables of the page and the figure."""
     (ROOT / "docs" / "speed_tables.txt").write_text(tables(results, "rst") + "\n", encoding="utf-8")
     plotting.save(plot(results), ROOT / "figures", "speed")
-    readme.replace({"speed": headlines(results)})

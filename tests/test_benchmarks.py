@@ -1,11 +1,10 @@
-"""Every way of training reaches the lesson's answer, and the page, the figure and the README say what was measured."""
+"""Every way of training reaches the lesson's answer, and the page and the figure say what was measured."""
 
 from benchmarks import __main__ as bench
 from benchmarks import by_numpy, by_tensorflow, results, tasks, timing
 from tf_backprop import plotting
 from tf_backprop.support import lessons
 from tf_backprop.support.errors import UsageError
-from tools import readme
 
 import numpy as np
 import pytest
@@ -84,12 +83,10 @@ def cells(tables):
     return [word for word in tables.split() if set(word) - set("=-|:")]
 
 
-def test_page_and_readme_say_what_was_measured():
+def test_the_page_says_what_was_measured():
     measured = results.read()
     page = results.ROOT / "docs" / "speed_tables.txt"
     assert cells(page.read_text(encoding="utf-8")) == cells(results.tables(measured, "rst"))
-    said = readme.blocks(readme.README.read_text(encoding="utf-8"))["speed"]
-    assert cells(said) == cells(results.headlines(measured))
     assert (results.ROOT / "figures" / "speed.png").stat().st_size > 10_000
     prose = (results.ROOT / "docs" / "speed.rst").read_text(encoding="utf-8")
     for line in page.read_text(encoding="utf-8").splitlines():

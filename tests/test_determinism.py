@@ -66,8 +66,8 @@ def test_times_are_not_compared():
     assert list(dict(versions.leaves(result))) == ["losses.split"]
 
 
-def test_readme_names_the_oldest_versions_of_pyproject():
-    table = readme.blocks(readme.README.read_text(encoding="utf-8"))["verified"]
+def test_the_page_names_the_oldest_versions_of_pyproject():
+    table = readme.written()["verified"]
     rows = dict(re.findall(r"^\| ([\w-]+) +\| +([\d.]+) ", table, re.MULTILINE))
     pyproject = (lessons.SCRIPTS.parent / "pyproject.toml").read_text(encoding="utf-8")
     dependencies = re.search(r"^dependencies = \[(.*?)\]", pyproject, re.DOTALL | re.MULTILINE)[1]
@@ -76,12 +76,13 @@ def test_readme_names_the_oldest_versions_of_pyproject():
     assert {lesson.name for lesson in lessons.find()} <= set(re.findall(r"^\| (\d\d_\w+)", table, re.MULTILINE))
 
 
-def test_what_is_saved_goes_into_the_readme(tmp_path, monkeypatch):
-    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
-    readme.README.write_text("before\n<!-- begin verified -->\n<!-- end verified -->\nafter\n", encoding="utf-8")
+def test_what_is_saved_goes_into_the_page(tmp_path, monkeypatch):
+    page = tmp_path / "running.md"
+    monkeypatch.setattr(readme, "PAGES", [page])
+    page.write_text("before\n<!-- begin verified -->\n<!-- end verified -->\nafter\n", encoding="utf-8")
     versions.main("04", save=tmp_path / "one.npz")
     versions.main(renew=(tmp_path / "one.npz", tmp_path / "one.npz"))
-    text = readme.README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     python = platform.python_version()
     assert re.search(rf"^\| Python +\| {python} +\| {python} +\|$", text, re.MULTILINE)
     assert re.search(r"^\| 04_chain_rule +\| none +\|$", text, re.MULTILINE)

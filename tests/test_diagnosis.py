@@ -4,7 +4,7 @@ import functools
 
 from tf_backprop import check_gradients
 from tf_backprop.support.diagnosis import layers
-from tools import mistakes
+from tools import mistakes, readme
 
 import numpy as np
 import pytest
@@ -68,8 +68,9 @@ def test_without_the_mistake_each_is_right():
 
 
 def test_the_committed_table_is_what_the_check_says():
-    assert mistakes.read() == mistakes.rows()
-    assert {row[0] for row in mistakes.read()} == set(SAID)
+    written = readme.written()["mistakes"]
+    assert written == mistakes.table(), "run: python -m tools.mistakes"
+    assert [line.split("|")[1].strip() for line in written.splitlines()[2:]] == [*SAID]
 
 
 #: Of each planted fault of the lessons: the parameters that are wrong, and words of the report.

@@ -99,8 +99,8 @@ def test_it_names_how_it_was_made():
     assert all(int(row["seeds"]) >= 10 for row in COMMITTED if row["document"] in ("D3", "D4"))
 
 
-def test_readme_has_the_committed_ledger():
-    assert readme.blocks(readme.README.read_text(encoding="utf-8"))["ledger"] == ledger.table(COMMITTED)
+def test_the_page_has_the_committed_ledger():
+    assert readme.written()["ledger"] == ledger.table(COMMITTED)
 
 
 @pytest.mark.parametrize(

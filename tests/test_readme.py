@@ -19,7 +19,7 @@ def cells(table):
 
 
 def test_lesson_table_is_up_to_date():
-    assert cells(readme.blocks(TEXT)["lessons"]) == cells(readme.lesson_table()), RENEW
+    assert cells(readme.written()["lessons"]) == cells(readme.lesson_table()), RENEW
 
 
 def marks(lesson):
@@ -37,7 +37,7 @@ def test_number_table_is_up_to_date(lesson, tmp_path):
     outcome = runner.run_lesson(lesson, options | {"workers": 1})  # several, in a test of their own, give the same
     assert outcome.error is None
     made = cells(readme.number_table({lesson.name: outcome.comparison}))[2:]
-    written = [row for row in cells(readme.blocks(TEXT)["numbers"]) if row[0] == lesson.name[:2]]
+    written = [row for row in cells(readme.written()["numbers"]) if row[0] == lesson.name[:2]]
     assert [row[:2] for row in written] == [row[:2] for row in made], RENEW
     for one, other in zip(written, made, strict=True):
         for number, now in zip(one[2:], other[2:], strict=True):
@@ -45,11 +45,19 @@ def test_number_table_is_up_to_date(lesson, tmp_path):
             assert number == now or float(number) == pytest.approx(float(now), rel=2e-3, abs=1e-6), (one, other)
 
 
-def test_every_link_and_picture_exists():
-    targets = re.findall(r"\]\(([^)#]+)\)", TEXT) + re.findall(r'(?:href|src)="([^"]+)"', TEXT)
-    assert len(targets) > 12
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.stem)
+def test_every_link_and_picture_exists(page):
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert len(targets) > 12 or page != readme.README
     for target in targets:
-        assert (readme.README.parent / target).exists(), target
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short_and_has_every_lesson():
+    assert len(TEXT.splitlines()) <= 130
+    for lesson in lessons.find():
+        assert f"(scripts/{lesson.name}.py)" in TEXT
+        assert lesson.question in TEXT
 
 
 def test_every_script_that_is_named_exists():

@@ -1,6 +1,6 @@
 """Compare the documents' numbers with the lessons' own results: ``python -m tools.ledger``.
 
-It runs each lesson with many seeds, and writes docs/ledger.csv and the table of the README. A number comes from one of
+It runs each lesson with many seeds, and writes docs/ledger.csv and the table of docs/ledger.md. A number comes from one of
 three sources, which each row names: a document prints it, public copies of a document print it, or a run of a
 document's own code gave it.
 """
@@ -298,7 +298,7 @@ def read(path: Path = FILE) -> list[dict[str, str]]:
 
 
 def table(rows: list[Mapping[str, object]]) -> str:
-    """Return the ledger as a table for the README, with mean ± sd in one cell and the range in another."""
+    """Return the ledger as a table for the page, with mean ± sd in one cell and the range in another."""
     cells = []
     for row in rows:
         spread = f" ± {row['sd']}" if row["sd"] else ""
@@ -322,7 +322,7 @@ def table(rows: list[Mapping[str, object]]) -> str:
 
 
 def renew(seeds: int = 200, mnist_seeds: int = 10, mnist_dir: Path | None = None) -> None:
-    """Run every documented experiment for many seeds; write docs/ledger.csv and the table of the README.
+    """Run every documented experiment for many seeds; write docs/ledger.csv and the table of docs/ledger.md.
 
     Args:
         seeds: runs of the lessons that take milliseconds

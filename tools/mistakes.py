@@ -1,19 +1,17 @@
-"""Write docs/checks.csv, what the check says of each mistake in a gradient: ``python -m tools.mistakes``.
+"""Renew the table of docs/check.md, what the check says of each mistake: ``python -m tools.mistakes``.
 
 The mistakes are those of public threads and tutorials, in the networks that people have there, in NumPy.
 """
 
-import csv
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from tf_backprop import check_gradients
-from tf_backprop.support import lessons
+from tf_backprop import check_gradients, report
+from tools import readme
 
 import numpy as np
 
-FILE = lessons.SCRIPTS.parent / "docs" / "checks.csv"
 N, SIZES = 7, (6, 5, 4)  # rows; pixels, hidden units and classes: all different
 
 
@@ -246,28 +244,19 @@ def mistakes() -> list[Mistake]:
     ]
 
 
-def rows() -> list[list[str]]:
-    """Return for each mistake: its name, what the check says of the parameters that are wrong, and the lessons."""
-    found = []
+def table() -> str:
+    """Return a row per mistake: its name, what the check says of the parameters that are wrong, and the lessons."""
+    rows = []
     for mistake in mistakes():
-        report = check_gradients(mistake.loss, mistake.gradients, mistake.parameters, *mistake.batch)
+        checked = check_gradients(mistake.loss, mistake.gradients, mistake.parameters, *mistake.batch)
         said: dict[str, list[str]] = {}
-        for row in report.rows:
+        for row in checked.rows:
             if not row.ok:
                 said.setdefault(row.verdict, []).append(row.name)
         verdicts = "; ".join(f"{', '.join(names)}: {verdict}" for verdict, names in said.items())
-        found.append([mistake.name, verdicts, " ".join(report.where), mistake.lesson])
-    return found
-
-
-def read() -> list[list[str]]:
-    """Return the committed rows."""
-    with FILE.open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))[1:]
+        rows.append([mistake.name, verdicts, mistake.lesson])
+    return report.table(["mistake", "what the check says", "lesson"], rows, "github", as_is=True)
 
 
 if __name__ == "__main__":
-    with FILE.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [["mistake", "what the check says", "where it sends you", "lesson"], *rows()]
-        )
+    readme.replace({"mistakes": table()})

@@ -2,7 +2,7 @@
 
 With ``--save FILE`` it runs the lessons and keeps every number of their results in a file: this is done once in each
 environment. With ``--renew OLDEST NEWEST`` it compares two such files, and puts both the versions and the differences
-into the README.
+into docs/running.md.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def _difference(one: np.ndarray | None, other: np.ndarray | None) -> float:
 
 
 def tables(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> str:
-    """Return two tables for the README, from the results with the oldest versions and with the newest."""
+    """Return two tables for the page, from the results with the oldest versions and with the newest."""
     names = [name for name in one if name.startswith(VERSIONS)]
     rows = [[name.removeprefix(VERSIONS), one[name], other.get(name, "")] for name in names]
     found = [[name, f"{value:.1g}" if value else "none"] for name, value in differences(one, other).items()]
@@ -116,7 +116,7 @@ def main(
     save: Path | None = None,
     renew: tuple[Path, Path] | None = None,
 ) -> None:
-    """Save what the lessons return, or compare what was saved with two sets of versions and renew README.md.
+    """Save what the lessons return, or compare what was saved with two sets of versions and renew docs/running.md.
 
     Args:
         names: numbers or names of the lessons to save, in this order; all without any
