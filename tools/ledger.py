@@ -1,7 +1,7 @@
 """Compare the documents' numbers with the lessons' own results: ``python -m tools.ledger``.
 
-It runs each lesson with many seeds, and writes docs/ledger.csv and the table of docs/ledger.md. A number comes from one of
-three sources, which each row names: a document prints it, public copies of a document print it, or a run of a
+It runs each lesson with many seeds, and writes docs/ledger.csv and the table of docs/ledger.md. A number comes from one
+of three sources, which each row names: a document prints it, public copies of a document print it, or a run of a
 document's own code gave it.
 """
 

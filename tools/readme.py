@@ -23,7 +23,7 @@ GROUPS = {
 
 
 def lesson_table() -> str:
-    """Return a table per group of lessons, with the title of each lesson, which links to its script, and its question."""
+    """Return a table per group of lessons, with the title of each, which links to its script, and its question."""
     groups: dict[str, list] = {}
     for lesson in lessons.find():
         group = GROUPS.get(lesson.name[:2]) or [*groups][-1]
