@@ -15,12 +15,12 @@ What you should see: A climbs from a random start to the least-squares answer A*
 lies a little below 10: at A = 10 a large x misses by as much as a small x does, but a lower A helps
 the large x more. The default run reaches A* shortly before its end and stops slightly above it;
 with most other seeds A stops slightly below it. Each loss in the table is that of one random
-sample, so it need not equal the tutorial's.
+sample, so it need not equal the one that the tutorial printed.
 
 Try
 
 - ``--steps 1000``: A arrives and then wanders around A*, because each step follows only one sample.
-- ``--learning-rate 1.5``: each step overshoots by more than the last; the run diverges and stops.
+- ``--learning-rate 1.5``: nearly every step overshoots by more than the last, and the run fails.
 
 Re-runs the first half of D1, a Chinese web tutorial with the title "TensorFlow 反向传播".
 """
@@ -39,8 +39,8 @@ import tensorflow as tf
 # Prepare
 # -------
 def prepare(rng, n, steps):
-    """Draw the start of A, and the number of one of the n samples for each step."""
-    A = tf.constant(rng.normal(), tf.float32)
+    """Draw the start of A, and the index of a random sample for each step."""
+    A = tf.constant(rng.normal(), tf.float32)  # a tensor: TensorFlow's array, here of one number
     order = rng.integers(n, size=steps)  # (steps,)
     return A, order
 
@@ -51,7 +51,7 @@ def prepare(rng, n, steps):
 def loss(A, x, y):
     """Return L, the mean of (y_hat - y)² over the samples: of all n, or of a single one."""
     y_hat = x * A
-    return tf.reduce_mean((y_hat - y) ** 2)
+    return tf.reduce_mean((y_hat - y) ** 2)  # the mean of all elements, as np.mean
 
 
 # %%
@@ -68,8 +68,8 @@ def gradients_by_hand(A, x, y):
 
 def gradients_by_tape(A, x, y):
     """Return dL/dA from TensorFlow, which records the loss and then goes back through it."""
-    with tf.GradientTape() as tape:
-        tape.watch(A)
+    with tf.GradientTape() as tape:  # it records the operations of this block
+        tape.watch(A)  # a tape follows variables by itself, and a tensor only if it is told to
         L = loss(A, x, y)
     return tape.gradient(L, A)
 

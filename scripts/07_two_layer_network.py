@@ -4,7 +4,7 @@ Two layers, three optimizers
 
 How do gradient descent, momentum and Adam differ on one network, from one start?
 
-Forward and backward, for a batch of n rows x with labels y (n, 1)::
+Forward and backward, for n points x of the unit square; y (n, 1) is 1 where x0 + x1 < 1, else 0::
 
     h         = x w1                   (n, 2) (2, 3) -> (n, 3)
     y_hat     = h w2                   (n, 3) (3, 1) -> (n, 1)
@@ -13,6 +13,8 @@ Forward and backward, for a batch of n rows x with labels y (n, 1)::
     dL_dw2    = hᵀ dL_dy_hat           (3, n) (n, 1) -> (3, 1)
     dL_dh     = dL_dy_hat w2ᵀ          (n, 1) (1, 3) -> (n, 3)
     dL_dw1    = xᵀ dL_dh               (2, n) (n, 3) -> (2, 3)
+    momentum    m <- momentum m + dL_dw,  w <- w - learning_rate m           w: w1 or w2
+    Adam        m, v: running means of dL_dw and dL_dw²,  w <- w - learning_rate c m / (√v + ε)
 
 What you should see: momentum is the first to reach the floor, which is the loss of the best linear
 map. Adam starts slowest and comes second, and descent is still above the floor at the last step.
@@ -21,8 +23,8 @@ nicely, and still the network is wrong on more than half of the unit square.
 
 Try
 
-- ``--bias``: with a column of ones the floor is far lower, and 94 % of the square is right.
-- ``--learning-rate 0.1``: descent nears the floor too, but hops ten times as far above it as Adam.
+- ``--bias``: the floor is far lower, and the network is right on 94 % of the square.
+- ``--learning-rate 0.1``: descent nears the floor too, but stays ten times as far above it as Adam.
 
 Re-runs the second half of D2, a Chinese web tutorial, "深度学习 tensorflow 学习笔记二 反向传播".
 """
@@ -73,7 +75,7 @@ def loss(parameters, x, y):
 # %%
 # Backward
 # --------
-# A gradient is made once per update, and then each optimizer turns it into a step of its own.
+# All three optimizers use these formulas. They differ in the step that they make of the gradient.
 def gradients_by_hand(parameters, x, y):
     h, y_hat = forward(parameters, x)
     dL_dy_hat = 2 * (y_hat - y) / y.shape[0]  # (n, 1), 2: of the square, 1/n: L is a mean
@@ -126,10 +128,10 @@ def parameters_of(slots):
     return {name: w for name, (w, _, _) in slots.items()}
 
 
-# Lessons 01, 02 and 05 take few steps, in a plain Python loop. Here there are 9,000 updates, each
-# followed by the loss over all rows, and most of the time of a Python loop would go into entering
-# TensorFlow and not into arithmetic. As a graph of 500 updates, traced once per optimizer, the run
-# takes a fifth of the time of a traced step that Python calls, and a tenth of eager operations.
+# Lessons 01, 02 and 05 take few steps, in a plain Python loop. Here the loop would spend most of
+# its time on calling TensorFlow, and not on arithmetic. So @tf.function turns this loop into a
+# graph, once per optimizer, in which PER_CALL updates run without Python. The run took a tenth
+# of the time of a plain loop.
 @tf.function
 def run(optimizer, slots, x, y, first, last, learning_rate, momentum):
     """Take the updates `first` to `last`; return the slots, and the loss after each update."""
@@ -149,6 +151,7 @@ def train(optimizer, parameters, x, y, steps, learning_rate, momentum):
     losses = []
     for first in range(1, steps + 1, PER_CALL):
         last = min(first + PER_CALL - 1, steps)
+        # As Python numbers these two would make TensorFlow build a new graph for every call.
         part = (tf.constant(first), tf.constant(last))
         slots, of_part = run(optimizer, slots, x, y, *part, learning_rate, momentum)
         losses.append(of_part)
@@ -158,7 +161,7 @@ def train(optimizer, parameters, x, y, steps, learning_rate, momentum):
 # %%
 # Plot and main
 # -------------
-# D2 has lost the picture of its output. Public copies of its program print the loss over all rows
+# The picture of D2's output is lost. Public copies of its program print the loss over all rows
 # after these updates of gradient descent, and the parameters at the end.
 COPIES = {1: 5.13118, 501: 0.429111, 1001: 0.409789, 1501: 0.399923, 2001: 0.394146, 2501: 0.390597}
 COPIES_AT_THE_END = {

@@ -37,7 +37,7 @@ import tensorflow as tf
 # %%
 # Prepare
 # -------
-# Zeros are a good start here. The loss is convex, and so every start leads to the same minimum.
+# Zeros are a good start here: the loss is convex, so it has no other minimum to get stuck in.
 
 
 def start(pixels):
@@ -94,8 +94,8 @@ def take_step(parameters, x, y, learning_rate):
 # %%
 # Iterate
 # -------
-# The images stay bytes until their batch is picked, which takes a quarter of the memory. XLA makes
-# one program of an epoch, so that Python does not have to call TensorFlow for every step.
+# The images stay bytes until their batch is picked: a quarter of the memory of float32. XLA
+# compiles a whole epoch into one program, so that Python calls TensorFlow once per epoch only.
 def run_epoch(step, parameters, x, y, batches, learning_rate):
     """Take one step per batch. Return the cost: the mean of the losses, each before its step."""
     total = 0.0

@@ -2,19 +2,19 @@
 Softmax regression, the gradient by hand
 ========================================
 
-How good is softmax regression when we derive the gradient on paper?
+What is the gradient of softmax regression on paper, and does it train as the tape's does?
 
 For a batch of n images x (n, 784) with labels y (n,)::
 
     z     = x W + b,  p = softmax(z)         logits and probabilities, both (n, 10)
-    L     = mean(-log p[y])                  loss ()
+    L     = mean(-log p[y])                  loss (); p[y]: of each row, the p of its label
     dL/dz = (p - onehot(y)) / n              (n, 10); the n comes from the mean
     dL/dW = xᵀ dL/dz                         (784, n) @ (n, 10) -> (784, 10)
     dL/db = column sums of dL/dz             (10,)
 
-What you should see: the costs and the weights are those of lessons 09 and 10. The document's
-column is lower, because its formula lacks the 1/n: its steps are n times too long. This file is
-lesson 10 but for the act Backward and for what ``--document-formula`` needs.
+What you should see: the costs and the weights are those of lessons 09 and 10, up to rounding. The
+costs that D4 printed are lower: its formula lacks the 1/n, so its steps are n times too long. Only
+the act Backward and what ``--document-formula`` needs differ from lesson 10.
 
 Try
 
@@ -38,7 +38,7 @@ import tensorflow as tf
 # %%
 # Prepare
 # -------
-# Zeros are a good start here. The loss is convex, and so every start leads to the same minimum.
+# Zeros are a good start here: the loss is convex, so it has no other minimum to get stuck in.
 
 
 def start(pixels):
@@ -97,7 +97,7 @@ def gradients_by_tape(parameters, x, y):
 
 
 def gradients_of_document(parameters, x, y):
-    """A sum over the batch where L has a mean, and for b its mean over the pixels.
+    """Sum over the batch, although L is a mean; for b, average dL/dW over the pixels.
 
     The shapes are right and the numbers are not: dL/dW is n times too large.
     """
@@ -124,8 +124,8 @@ def take_step_of_document(parameters, x, y, learning_rate):
 # %%
 # Iterate
 # -------
-# The images stay bytes until their batch is picked, which takes a quarter of the memory. XLA makes
-# one program of an epoch, so that Python does not have to call TensorFlow for every step.
+# The images stay bytes until their batch is picked: a quarter of the memory of float32. XLA
+# compiles a whole epoch into one program, so that Python calls TensorFlow once per epoch only.
 def run_epoch(step, parameters, x, y, batches, learning_rate):
     """Take one step per batch. Return the cost: the mean of the losses, each before its step."""
     total = 0.0

@@ -9,15 +9,15 @@ layers ReLU or tanh. The layers l = 1 to 4 have 25, 50, 25 and K = 2 units, and 
 
     z_l     = a_(l-1) W_l + b_l,   a_l = σ(z_l)     (n, units of l)
     L       = mean((a_4 - Y)²)                      over the n samples and the K outputs
-    dL/dz_4 = (a_4 - Y)/n · σ'(z_4)                 the error at the output; 2/(n K) is 1/n
+    dL/dz_4 = (a_4 - Y)/n · σ'(z_4)                 the error at the output; 1/n is 2 / (n K)
     dL/dz_l = dL/dz_(l+1) W_(l+1)ᵀ · σ'(z_l)        the same error, one layer further back
-    dL/dW_l = a_(l-1)ᵀ dL/dz_l                      what each layer makes of it: sums over
-    dL/db_l = Σ_n dL/dz_l                           the n samples
+    dL/dW_l = a_(l-1)ᵀ dL/dz_l                      the product sums over the n samples
+    dL/db_l = Σ_n dL/dz_l                           b_l was added to each of the n samples
 
 What you should see: for hundreds of epochs the boundary is no better than a straight line. Then it
-bends into the gap between the moons, and both errors come down to the best that is possible on
-average, which is computed from the way the data were made. D5 drew only the first 11 of its 101
-records, up to epoch 100: there the network looks finished, and it is not.
+bends into the gap between the moons; the loss and the share of errors come down to the best that is
+possible on average, which is computed from the way the data were made. D5 drew only the first 11 of
+its 101 records, up to epoch 100: there the network looks finished, and it is not.
 
 Try
 
@@ -97,7 +97,7 @@ def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
     a1, a2, a3, a4 = forward(parameters, X, activation)
     slope = SLOPES[activation]
 
-    dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2), 1/n: 2 of the square by n K, K = 2
+    dL_dz4 = (a4 - Y) / X.shape[0] * a4 * (1 - a4)  # (n, 2), 1/n is 2 / (n K), because K = 2
     dL_dW4 = tf.matmul(a3, dL_dz4, transpose_a=True)  # (25, n) (n, 2), a3ᵀ: sums over n
     dL_db4 = tf.reduce_sum(dL_dz4, axis=0)  # (2,), b4 was broadcast to all samples
 
@@ -348,7 +348,7 @@ def main(
     figures: Path = plotting.FIGURES,
     show: bool = False,
 ) -> Moons:
-    """Tell two moons apart with a network of four layers, one sample a step.
+    """Tell two moons apart with a network of four layers, one sample per step.
 
     Args:
         activation: in the hidden layers; the output is always a sigmoid

@@ -4,7 +4,7 @@ Wrong gradients that still converge
 
 The loss falls and the accuracy is good: is the gradient right, and could you have noticed?
 
-Each famous mistake trains beside what is right, from the same start and with the same batches.
+Each well-known mistake is trained beside the right code, from the same start, on the same rows.
 Most of them are made in a network for images x (n, pixels) with labels y (n,)::
 
     a1 = relu(x W1 + b1)  (n, hidden),   z2 = a1 W2 + b2  (n, 10),   L = mean(-log softmax(z2)[y])
@@ -12,9 +12,10 @@ Most of them are made in a network for images x (n, pixels) with labels y (n,)::
     dL/dW1 = xᵀ dL/dz1,   dL/db1 = Σ_n dL/dz1,    dL/dW2 = a1ᵀ dL/dz2,   dL/db2 = Σ_n dL/dz2
 
 What you should see: the loss falls in every run, and most mistakes reach the accuracy that is asked
-for. With MNIST one of them, linear-with-bias, even ends more accurate than the right network. The
-gradient check catches them all. It compares the first update with central differences of the loss
-that is *meant*, because the tape differentiates a wrong loss as faithfully as a right one.
+for. One of them, linear-with-bias, even ends more accurate than the right network: a straight line
+is the true border of its points. The gradient check catches them all. It compares one update, in
+float64, with central differences of the loss that is *meant*, because the tape differentiates a
+wrong loss as faithfully as a right one.
 
 Try
 
@@ -40,8 +41,8 @@ from matplotlib.lines import Line2D
 # %%
 # Prepare
 # -------
-# Each mistake is a function with the mistake's name. It stands below the right function and takes
-# the same arguments; the comment in its first line says what is different.
+# Each mistake is a function with the mistake's name. It stands below the function that is right
+# and takes the same arguments; the comment in its first line says what is different.
 HIDDEN = 24  # units behind the ReLU
 
 
@@ -90,7 +91,7 @@ def loss(parameters, x, y, forward=forward, output_loss=cross_entropy):
 # %%
 # Backward
 # --------
-# Four steps of the gradient by hand can go wrong. The tape makes none of these mistakes.
+# Here four steps of the gradient by hand have a wrong version. The tape makes no such mistake.
 def mean_of_rows(z2, y):
     return (tf.nn.softmax(z2) - tf.one_hot(y, 10, dtype=z2.dtype)) / z2.shape[0]
 
@@ -119,7 +120,7 @@ def one_scale(a, dL_dz):
     return tf.transpose(a) @ dL_dz
 
 
-def two_scales(a, dL_dz):  # n times too long: a sum for the weights, while the biases have a mean
+def two_scales(a, dL_dz):  # n times too large: a sum for the weights, while the biases have a mean
     return a.shape[0] * (tf.transpose(a) @ dL_dz)
 
 
@@ -142,6 +143,7 @@ def gradients_by_tape(parameters, x, y, forward=forward, output_loss=cross_entro
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         L = loss(parameters, x, y, forward, output_loss)
+    # "zero": linear_hidden uses no biases, and the tape would return None for their gradients.
     return tape.gradient(L, parameters, unconnected_gradients="zero")
 
 
@@ -175,7 +177,7 @@ def squared_error(z2, y):
     return tf.reduce_mean((z2[:, 0] - tf.cast(y, z2.dtype)) ** 2)  # (n,) - (n,) is (n,)
 
 
-def column_minus_row(z2, y):  # (n, 1) - (n,) broadcasts to (n, n): every output less every label
+def column_minus_row(z2, y):  # (n, 1) - (n,) broadcasts to (n, n): every output minus every label
     return tf.reduce_mean((z2 - tf.cast(y, z2.dtype)) ** 2)
 
 
@@ -197,8 +199,8 @@ def linear_hidden(parameters, x):  # without the biases, this map also goes thro
 # %%
 # A plane
 # -------
-# Momentum is right with one velocity for each parameter. A plane over the points has three single
-# numbers as parameters: only parameters of one shape can share a velocity.
+# Each parameter needs a velocity of its own. Only parameters of the same shape can share one, as
+# the three single numbers of a plane can: z = A x0 + B x1 + C.
 MOMENTUM = 0.9
 
 
@@ -211,7 +213,7 @@ def own_momentum(velocity, gradients):
 
 
 def shared_momentum(velocity, gradients):  # one v for all: what A gave it moves B and C as well
-    v = velocity["C"]
+    v = velocity["C"]  # C moved last, so its velocity is the one that all three share
     moved = {}
     for name in gradients:
         v = MOMENTUM * v + gradients[name]
@@ -629,7 +631,7 @@ def main(
     figures: Path = plotting.FIGURES,
     show: bool = False,
 ) -> WrongGradients:
-    """Run each mistake beside what is right, and check the first update of both.
+    """Run each mistake beside what is right, and check one update of both.
 
     Args:
         mistake: this one alone, parameter by parameter (None is all)
