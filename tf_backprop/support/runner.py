@@ -35,7 +35,8 @@ class Outcome(NamedTuple):
         if self.error is not None:
             return f"{start}FAILED: {self.error}"
         answer = self.comparison[-1]
-        beside = [f"{name} {v:.6g}" for name, v in answer._asdict().items() if isinstance(v, int | float)]
+        named = answer._asdict().items()
+        beside = [f"{name.replace('published', 'document')} {v:.6g}" for name, v in named if isinstance(v, int | float)]
         return f"{start}{answer.quantity}: {', '.join(beside)}; {self.figure}"
 
 
