@@ -52,7 +52,7 @@ def prepare(rng, n, steps):
 # Forward
 # -------
 # TensorFlow computes the loss from the logit z, not from p: a p that was rounded to 0 or 1 would
-# have an infinite logarithm. Its formula is max(z, 0) - y z + log(1 + e^-|z|), and equals L.
+# have an infinite logarithm. Its formula is ``max(z, 0) - y z + log(1 + e^-|z|)``, equal to L.
 def losses_of_samples(A, x, y):
     """Return -y log p - (1 - y) log(1 - p), p = σ(x + A), for each of the n samples."""
     z = x + A

@@ -116,7 +116,7 @@ def reached(points):
 # %%
 # Plot and main
 # -------------
-#: The minima as D5 prints them, in the order of MINIMA.
+# The minima as D5 prints them, in the order of MINIMA.
 PUBLISHED = [(3.584, -1.848), (3.0, 2.0), (-3.779, -3.283), (-2.805, 3.131)]
 
 
