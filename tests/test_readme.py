@@ -87,6 +87,6 @@ def test_a_tool_starts_and_refuses_in_one_line(command, line):
 
 
 def test_make_demo_ends_with_the_line_to_type_next():
-    command = ["make", "--dry-run", "demo"]
+    command = ["make", "--dry-run", "--no-print-directory", "demo"]
     said = subprocess.run(command, cwd=readme.README.parent, capture_output=True, text=True, timeout=60).stdout
     assert said.splitlines()[-1].endswith(': .venv/bin/python scripts/01_regression.py --explain"')
