@@ -212,6 +212,31 @@ def test_wrong_updates(lesson):
     assert frozen(ones, ones, 0.1) == {"W1": 0.9, "b1": 1, "W2": 0.9, "b2": 1}
 
 
+@pytest.mark.parametrize(
+    ("losses", "accuracy", "error", "caught"),
+    [
+        ([2.0, 3.0], 0.9, 1e-9, (True, False, False)),  # the loss rises
+        ([2.0, 2.0], 0.9, 1e-9, (True, False, False)),  # nor is one that stays a falling one
+        ([2.0, np.nan], 0.9, 1e-9, (True, False, False)),
+        ([2.0, 1.0], 0.84, 1e-9, (False, True, False)),
+        ([2.0, 1.0], np.nan, 1e-9, (False, True, False)),
+        ([2.0, 1.0], 0.85, 1e-5, (False, False, True)),
+        ([2.0, 1.0], 0.85, np.nan, (False, False, True)),
+        ([2.0, 1.0], 0.85, 1e-7, (False, False, False)),
+    ],
+)
+def test_a_verdict_has_what_each_test_finds_in_the_mistaken_run(lesson, losses, accuracy, error, caught):
+    right = {"W1": 1e-9, "b1": 2e-9}, np.array([[0.1, 0.95], [2.0, 0.5]])
+    wrong = {"W1": error, "b1": 1e-10}, np.array([[0.1, np.float32(accuracy)], losses])
+    found = lesson.judge("a mistake", right, wrong)
+    assert found.caught == caught
+    assert found.mistake == "a mistake"
+    assert found.accuracy == pytest.approx((0.95, accuracy), nan_ok=True)
+    assert found.error == pytest.approx((2e-9, error), nan_ok=True)
+    assert found.errors == {"W1": (1e-9, pytest.approx(error, nan_ok=True)), "b1": (2e-9, 1e-10)}
+    np.testing.assert_array_equal(found.curves, [right[1], wrong[1]])
+
+
 PAIRS = {
     "summed": "mean_of_rows",
     "two-scales": "one_scale",
@@ -385,6 +410,18 @@ def test_the_figure_of_all_mistakes(lesson, default_result):
             np.testing.assert_allclose(line.get_xdata(), [pairs[i][1] for i in places])
         low, high = ax.get_xlim()
         assert all(low <= value <= high for pair in pairs for value in pair), "every dot is in sight"
+
+
+def test_a_rising_loss_is_counted_and_printed(lesson, default_result, capsys):
+    first, *others = default_result.rows
+    rows = [first._replace(caught=(True, False, True)), *others]
+    comparison = lesson.count(rows)
+    assert [row.learned for row in comparison] == [1, 3, 13]
+    assert [row.quantity for row in comparison] == [f"mistakes caught by {test}" for test in lesson.TESTS]
+    lesson.print_verdicts(rows, comparison)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-3:] for line in lines[:3]] == [[n, "of", "13"] for n in ("1", "3", "13")]
+    assert re.split("  +", lines[5].strip())[-1] == "falling loss, gradient check"
 
 
 def test_the_figure_shows_a_loss_that_ran_off(lesson, default_result):

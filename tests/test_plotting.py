@@ -5,10 +5,12 @@ import sys
 from tf_backprop import plotting
 from tf_backprop.support import arguments, files
 from tf_backprop.support.errors import DataError
+from tf_backprop.support.tables import COPIES, PRINTED
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 
 
 def test_save_replaces_the_figure_whole_or_not_at_all(tmp_path, capsys):
@@ -75,3 +77,80 @@ def test_what_cannot_be_written_is_said_with_the_option_to_use(tmp_path):
         plotting.save(figure, tmp_path / "file", "name")
     with pytest.raises(DataError, match=r"with --checkpoint$"):
         files.write_atomically(tmp_path / "file" / "name", lambda file: None, "--checkpoint")
+
+
+def by_label(ax):
+    return {line.get_label(): line for line in ax.lines}
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_a_trajectory_has_its_optimum_and_the_documents_values():
+    learned, known = np.array([3.0, 5.0, 4.0]), {1: 2.5, 3: 4.5}
+    (ax,) = plotting.trajectory(learned, 4.25, known, COPIES, name="B").axes
+    lines = by_label(ax)
+    assert list(lines) == legend(ax) == ["B learned here", "exact optimum 4.25", COPIES]
+    assert lines["B learned here"].get_xydata().tolist() == [[1, 3], [2, 5], [3, 4]]
+    assert set(lines["exact optimum 4.25"].get_ydata()) == {4.25}
+    assert lines[COPIES].get_xydata().tolist() == [[1, 2.5], [3, 4.5]]
+    assert (lines[COPIES].get_marker(), lines[COPIES].get_linestyle()) == ("o", "None")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("step", "B", "linear")
+    assert list(by_label(plotting.trajectory(learned, 4.25, known).axes[0]))[2] == PRINTED
+    assert list(by_label(plotting.trajectory(learned, 4.25).axes[0])) == ["A learned here", "exact optimum 4.25"]
+
+
+def test_curves_are_drawn_by_name_with_dots_and_the_best():
+    x, ys = np.array([1.0, 2.0, 4.0]), {"a": np.array([1.0, 10.0, 30.0]), "b": np.array([5.0, 6.0, 7.0])}
+    dots, best = {"b": 3.0}, 0.5
+    (ax,) = plotting.curves(
+        x, ys, "time", "cost", log=True, published={2: 8.0}, source=COPIES, dots=dots, best=best, title="found"
+    ).axes
+    lines = by_label(ax)
+    for name, y in ys.items():
+        np.testing.assert_array_equal(lines[name].get_xydata(), np.transpose([x, y]))
+    assert lines[COPIES].get_xydata().tolist() == [[2, 8]]
+    assert set(lines["best possible"].get_ydata()) == {0.5}
+    (dot,) = (line for line in ax.lines if line.get_label().startswith("_"))
+    assert dot.get_xydata().tolist() == [[3, 6.5]]
+    assert legend(ax) == ["a", "b", COPIES, "best possible"]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time", "cost", "found")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
+
+
+def test_curves_without_an_x_start_at_one_and_one_curve_needs_no_legend():
+    (ax,) = plotting.curves(None, {"a": np.array([4.0, 2.0])}, "epoch", "cost").axes
+    assert ax.lines[0].get_xydata().tolist() == [[1, 4], [2, 2]]
+    assert ax.get_yscale() == "linear"
+    assert ax.get_legend() is None
+    (ax,) = plotting.curves(None, {"a": np.array([4.0, 2.0])}, "epoch", "cost", published={1: 3.0}).axes
+    assert legend(ax) == ["a", PRINTED]
+
+
+def test_a_boundary_is_drawn_where_the_probability_is_a_half_and_its_sides_in_their_colours():
+    x0, x1 = np.linspace(0, 3, 31), np.linspace(-1, 1, 21)
+    nodes = np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)
+    learned, best = 1 / (1 + np.exp(-5 * (nodes[:, 0] - 1))), 1 / (1 + np.exp(-5 * (nodes[:, 1] - 0.25)))
+    points, labels = np.array([[0.5, 0.0], [2.0, 0.5], [2.5, -0.5]]), np.array([0, 1, 1])
+    (ax,) = plotting.decision_boundary(nodes, learned, points, labels, best, title="found").axes
+    lines = by_label(ax)
+    for label in (0, 1):
+        line = lines[f"class {label}"]
+        np.testing.assert_array_equal(line.get_xydata(), points[labels == label])
+        assert to_hex(line.get_color()).upper() == plotting.COLOURS[label]
+    of_best, of_learned = (np.concatenate([path.vertices for path in each.get_paths()]) for each in ax.collections)
+    np.testing.assert_allclose(of_best[:, 1], 0.25, atol=1e-2)
+    np.testing.assert_allclose(of_learned[:, 0], 1, atol=1e-2)
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), learned.reshape(21, 31))
+    assert (tuple(image.get_extent()), image.origin) == ((0, 3, -1, 1), "lower")
+    for probability, colour in ((0.0, plotting.COLOURS[0]), (1.0, plotting.COLOURS[1])):
+        assert image.cmap(image.norm(probability))[:3] == pytest.approx(to_rgb(colour), abs=0.01)
+    assert legend(ax) == ["class 0", "class 1", "best possible", "learned"]
+    styles = [lines[name].get_linestyle() for name in ("best possible", "learned")]
+    assert styles == [":", "-"]
+    for drawn, name in zip(ax.collections, ("best possible", "learned"), strict=True):
+        (offset, pattern) = drawn.get_linestyle()[0]
+        assert (pattern is None) == (name == "learned"), "the line is drawn as the legend has it"
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("x0", "x1", "found")
