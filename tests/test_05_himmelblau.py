@@ -1,4 +1,5 @@
 import re
+from unittest.mock import MagicMock
 
 from gradients import assert_gradients_right
 from tf_backprop import command
@@ -205,3 +206,26 @@ def test_a_wrong_gradient_is_an_error_and_nothing_descends_or_is_drawn(lesson, m
 def test_results_are_printed_before_the_figure_is_saved(default_run):
     lines = default_run("05_himmelblau")[1].splitlines()
     assert lines[-1].startswith("figure: ")
+
+
+def test_surface_and_contours_are_those_of_f(lesson, result):
+    surface, paths, _ = figure_of(lesson, result).axes
+    assert surface.get_title() == "f has four valleys,\nall of them down to 0"
+    assert len(result.minima) == 4
+    (contours,) = (drawn for drawn in paths.collections if hasattr(drawn, "levels"))
+    checked = 0
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        if level > 10:
+            np.testing.assert_allclose(lesson.f(path.vertices), level, rtol=0.05)
+            checked += len(path.vertices)
+    assert checked > 1000
+    ax = MagicMock()
+    lesson.plot_surface(lesson.f(lesson.SQUARE), ax)
+    x, y, z = ax.plot_surface.call_args.args
+    np.testing.assert_allclose(z, (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2, rtol=1e-4, atol=1e-3)
+
+
+def test_each_path_begins_in_a_circle_and_ends_at_a_star(lesson, result):
+    _, paths, _ = figure_of(lesson, result).axes
+    circles = [tuple(line.get_xydata()[0]) for line in paths.lines if line.get_marker() == "o"]
+    assert circles == list(result.paths)

@@ -97,6 +97,21 @@ def test_weight_images_show_each_column_at_its_place(lesson):
     lesson.plot_weights(weights, axes)
     mosaic = np.asarray(axes.images[0].get_array().filled(np.nan))
     assert np.argwhere(mosaic == 2.0).tolist() == [[5 + 1, 2 * 5 + 1]]
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    assert places == {str(digit): (5 * (digit % 5), 5 * (digit // 5)) for digit in range(10)}
+
+
+def test_weights_are_purple_above_zero_orange_below_and_white_at_zero(lesson):
+    weights = np.zeros((16, 10))
+    weights[3, 2], weights[4, 2] = -3.0, 1.0
+    _, axes = pyplot.subplots()
+    lesson.plot_weights(weights, axes)
+    (image,) = axes.images
+    assert image.get_clim() == (-3, 3)
+    below, zero, above = (image.cmap(image.norm(value))[:3] for value in (-3.0, 0.0, 3.0))
+    assert min(zero) > 0.95
+    assert below[0] > below[2], "orange: more red than blue"
+    assert above[2] > above[1], "purple: more blue than green"
 
 
 def test_the_acts_can_be_copied_into_an_empty_notebook(lesson):

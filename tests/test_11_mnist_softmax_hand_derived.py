@@ -149,6 +149,8 @@ def test_the_figure_shows_one_curve_and_the_three_printed_columns(name, load):
     assert list(drawn) == [f"printed by the document, {way}" for way in ("optimizer", "tf.gradients", "by hand")]
     for points, column in zip(drawn.values(), np.transpose(lesson.PRINTED), strict=True):
         np.testing.assert_array_equal(points, np.transpose([range(1, 11), column]))
+    colours = {line.get_label().rpartition(", ")[2]: line.get_color() for line in ax.lines}
+    assert colours["optimizer"] == colours["tf.gradients"] != colours["by hand"] == ax.texts[0].get_color()
     (note,) = ax.texts
     assert note.get_text() == "by hand the document left out the 1/n: each step is 100 times too long"
 

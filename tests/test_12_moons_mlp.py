@@ -13,6 +13,7 @@ from tf_backprop.support.errors import DivergedError, GradientError, UsageError
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.colors import to_hex
 from PIL import Image
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression
@@ -349,6 +350,26 @@ def test_figure_has_the_records_of_the_document_and_all_of_them(run, lesson):
     np.testing.assert_allclose(across, sorted([wrong_of_line, 1 - accuracy.expected, error.expected]))
     places = {text.get_text(): text.xy[1] for text in right.texts}
     assert places == {"best straight line": wrong_of_line, "best possible": 1 - accuracy.expected}
+    looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in left.lines}
+    for line in right.lines:
+        if len(line.get_xdata()) == 2:
+            name = "best straight line" if line.get_ydata()[0] == wrong_of_line else "best possible"
+            assert (line.get_color(), line.get_linestyle()) == looks[name], "as in the first panel"
+
+
+def test_the_last_epoch_stands_out_and_each_line_looks_as_in_the_legend(run):
+    result, _, figure = run
+    left = figure.axes[0]
+    lines = {line.get_label(): line for line in left.lines}
+    names = ["best straight line", "epoch 100", "epoch 300", "best possible"]
+    for drawn, name in zip(left.collections, names, strict=True):
+        assert to_hex(drawn.get_edgecolor()[0]) == to_hex(lines[name].get_color())
+        _, pattern = drawn.get_linestyle()[0]
+        assert (pattern is None) == (lines[name].get_linestyle() == "-"), name
+    assert (lines["epoch 300"].get_color(), lines["epoch 300"].get_linestyle()) == ("black", "-")
+    for label, marker in enumerate("o^"):
+        line = lines[f"class {label}"]
+        assert (line.get_color(), line.get_marker()) == (plotting.COLOURS[label], marker)
 
 
 def test_no_straight_line_is_right_on_more_samples(lesson):

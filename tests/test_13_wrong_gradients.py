@@ -12,6 +12,7 @@ from tf_backprop.support.errors import DivergedError, GradientError, UsageError
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.colors import to_rgba
 
 ON_IMAGES = ["summed", "two-scales", "pixel-bias", "relu-ge", "missing-axis", "batch-softmax", "clipped-log"]
 ON_IMAGES += ["double-softmax", "frozen-bias"]
@@ -412,6 +413,47 @@ def test_the_figure_of_all_mistakes(lesson, default_result):
         assert all(low <= value <= high for pair in pairs for value in pair), "every dot is in sight"
 
 
+def test_a_dot_lies_in_the_shade_where_its_test_catches_it_and_looks_as_the_legend_says(lesson, default_result):
+    rows = default_result.rows
+    figure = lesson.plot_all(rows)
+    check, accuracy, falling = figure.axes
+    shares = [row.curves[1, 1, -1] / row.curves[1, 1, 0] for row in rows]
+    panels = [(check, [row.error[1] for row in rows], 2), (accuracy, [row.accuracy[1] for row in rows], 1)]
+    for ax, values, test in [*panels, (falling, shares, 0)]:
+        (shade,) = ax.patches
+        low, high = shade.get_x(), shade.get_x() + shade.get_width()
+        assert [low <= value <= high for value in values] == [row.caught[test] for row in rows]
+        assert ax.lines[-1].get_xdata()[0] in (low, high), "the line is the edge of the shade"
+    (legend,) = figure.legends
+    said = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    for name, line in zip(("right", "mistaken, not caught", "mistaken, caught by this test"), check.lines, strict=False):
+        assert (said[name].get_color(), said[name].get_marker()) == (line.get_color(), line.get_marker())
+
+
+WORDS = {  # one that belongs to no other mistake
+    "summed": "1/n",
+    "two-scales": "mean for b",
+    "pixel-bias": "pixels",
+    "relu-ge": ">= 0",
+    "missing-axis": "sum over the batch",
+    "batch-softmax": "softmax over",
+    "clipped-log": "clipped",
+    "double-softmax": "twice",
+    "frozen-bias": "never move",
+    "column-minus-row": "broadcasts",
+    "linear-hidden": "no biases",
+    "linear-with-bias": "no ReLU",
+    "shared-momentum": "velocity",
+}
+
+
+def test_the_few_words_are_those_of_the_mistake(lesson):
+    assert WORDS.keys() == lesson.IN_WORDS.keys()
+    for mistake, words in lesson.IN_WORDS.items():
+        assert WORDS[mistake] in words
+    assert "bias" not in lesson.IN_WORDS["linear-with-bias"]
+
+
 def test_a_rising_loss_is_counted_and_printed(lesson, default_result, capsys):
     first, *others = default_result.rows
     rows = [first._replace(caught=(True, False, True)), *others]
@@ -443,6 +485,11 @@ def test_the_figure_of_one_mistake(lesson, digits):
     assert "above 1e-06: wrong" in left.get_xlabel()
     assert right.get_xlabel() == "updates"
     assert [label.get_text() for label in left.get_yticklabels()] == ["dL/dW1", "dL/db1", "dL/dW2", "dL/db2"]
+    colours = [bars.patches[0].get_facecolor() for bars in left.containers]
+    assert [bars.get_label() for bars in left.containers] == ["right", "mistaken"]
+    assert [to_rgba(lesson.RIGHT_COLOUR), to_rgba(lesson.CAUGHT["color"])] == colours
+    for line in right.lines[:4]:
+        assert to_rgba(line.get_color()) == colours[line.get_label().startswith("mistaken")]
     for side, bars in enumerate(left.containers):
         np.testing.assert_allclose([bar.get_width() for bar in bars], [pair[side] for pair in row.errors.values()])
     lines = {line.get_label(): line.get_ydata() for line in right.lines}

@@ -228,6 +228,10 @@ def test_measured_times_and_the_model_are_drawn(split, said, lesson):
     assert n[0] < 100
     assert n[-1] > 800
     assert drawn["they cross at 800 images"][0, 0] == pytest.approx(800)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    colours = {line.get_label(): line.get_color() for line in ax.lines}
+    assert colours["one worker, measured"] == colours["one worker, model"]
+    assert colours["2 workers on this machine, measured"] == colours["2 machines, model"] != colours["one worker, model"]
 
 
 def test_where_it_pays_is_drawn(lesson):
@@ -241,6 +245,16 @@ def test_where_it_pays_is_drawn(lesson):
     assert {text.get_text().strip() for text in ax.texts} == {
         "this lesson", "2 machines are faster", "one machine is faster",
     }  # fmt: skip
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert ax.get_title() == "Model: the larger the network, the smaller the batch that pays"
+    to_data = ax.transData.inverted()
+    for text in ax.texts:
+        if "faster" in text.get_text():
+            p, n = to_data.transform(ax.transAxes.transform(text.get_position()))
+            assert (n > 520_000 / p) == text.get_text().startswith("2 machines"), "it stands on its side of the border"
+    (shaded,) = ax.collections
+    p, n = shaded.get_paths()[0].vertices.T
+    assert (n > 0.999 * 520_000 / p).all(), "where several machines are faster"
 
 
 @pytest.mark.parametrize(("off", "said"), [(3e-8, "=\nup to\n3e-08"), (0.25, "≠\nby up to\n0.2")])
