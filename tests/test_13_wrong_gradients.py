@@ -238,6 +238,12 @@ def test_a_verdict_has_what_each_test_finds_in_the_mistaken_run(lesson, losses, 
     np.testing.assert_array_equal(found.curves, [right[1], wrong[1]])
 
 
+def test_a_gradient_that_is_not_a_number_is_caught_in_any_parameter(lesson):
+    right, curves = {"W1": 1e-9, "b1": 2e-9}, np.array([[0.1, 0.95], [2.0, 0.5]])
+    for errors in ({"W1": np.nan, "b1": 1e-9}, {"W1": 1e-9, "b1": np.nan}):
+        assert lesson.judge("a mistake", (right, curves), (errors, curves)).caught == (False, False, True)
+
+
 PAIRS = {
     "summed": "mean_of_rows",
     "two-scales": "one_scale",

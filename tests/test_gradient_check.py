@@ -195,6 +195,22 @@ def test_one_wrong_number_among_thousands(rng):
     assert "column 4" in str(report)
 
 
+@pytest.mark.parametrize("slip", [[[1, -1], [0, 0]], [[1, -1], [-1, 1]], [[1, 0], [0, -1]]])
+def test_errors_that_cancel_in_the_sum_are_seen(rng, slip):
+    """Along a direction that is all ones, or the same in a row or a column, these gradients would pass."""
+    p = {"W": rng.normal(size=(6, 4))}
+    x, y = rng.normal(size=(7, 6)), rng.normal(size=(7, 4))
+    wrong_by = np.zeros((6, 4))
+    wrong_by[2:4, 1:3] = np.multiply(0.1, slip)
+    for seed in range(5):
+        report = check_gradients(
+            lambda p, x, y: np.sum((x @ p["W"] - y) ** 2),
+            lambda p, x, y: {"W": 2 * x.T @ (x @ p["W"] - y) + wrong_by},
+            p, x, y, seed=seed,
+        )  # fmt: skip
+        assert wrong(report) == ["W"]
+
+
 def softmax_loss(p, x, y):
     z = x @ p["W"] + p["b"]
     z = z - z.max(1, keepdims=True)
