@@ -375,12 +375,16 @@ def require_right(errors):
         raise gradient_check.GradientError(said)
 
 
+def largest(errors):
+    return float(np.max(list(errors.values())))  # NaN if one of them is; Python's max may pass over it
+
+
 def judge(mistake, right, wrong):
     """Judge a mistaken run beside the right one, each with its update errors and its curves."""
     right_errors, right_curves = right
     wrong_errors, wrong_curves = wrong
     accuracy = float(right_curves[0, -1]), float(wrong_curves[0, -1])
-    error = max(right_errors.values()), max(wrong_errors.values())
+    error = largest(right_errors), largest(wrong_errors)
     errors = {name: (right_errors[name], wrong_errors[name]) for name in right_errors}
     loss_falls = bool(wrong_curves[1, -1] < wrong_curves[1, 0])
     caught = not loss_falls, not accuracy[1] >= BAR, not error[1] < TOLERANCE

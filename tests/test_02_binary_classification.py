@@ -88,6 +88,16 @@ def test_result_is_what_happened(lesson, tmp_path):
     assert [row.published for row in result.comparison] == printed
 
 
+@pytest.mark.parametrize("seed", [6, 8])
+def test_the_expected_accuracy_is_that_of_the_optimum_also_where_it_is_another(lesson, tmp_path, seed):
+    result = lesson.main(seed=seed, figures=tmp_path)
+    x, y = datasets.two_classes(np.random.default_rng(seed))
+    best = np.mean((x + exact(x, y) > 0) == (y == 1))
+    (row,) = (row for row in result.comparison if row.quantity == "accuracy")
+    assert row[:4] == ("accuracy", result.accuracy, pytest.approx(best), 1.0)
+    assert row.learned != row.expected
+
+
 def test_the_printed_table_has_what_is_returned_and_what_the_document_printed(lesson, default_run):
     result, printed = default_run("02_binary_classification")
     lines = printed.splitlines()

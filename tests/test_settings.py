@@ -101,7 +101,7 @@ def test_data_and_starts_of_d1(load):
 def test_network_and_batches_of_d2(load, monkeypatch, tmp_path):
     lesson = load("07_two_layer_network")
     hidden, in_a_batch = (value("D2", f"network, {name}") for name in ("hidden units", "rows in a batch"))
-    assert lesson.initial_parameters(1)["w1"].shape == (2, hidden)
+    assert tuple(lesson.initial_parameters(1)["w1"].shape) == (2, hidden)
     given = []
 
     def train(optimizer, parameters, x, y, steps, *rates):
@@ -138,7 +138,7 @@ def test_moons_and_their_network(load):
     assert datasets.MOONS_NOISE == value("D5", "moons, noise")
     start = lesson.initial_parameters(np.random.default_rng(0))
     units = value("D5", "moons, units")
-    assert [start[f"W{layer}"].shape for layer in (1, 2, 3, 4)] == list(zip(units[:-1], units[1:], strict=True))
+    assert [tuple(start[f"W{layer}"].shape) for layer in (1, 2, 3, 4)] == list(zip(units[:-1], units[1:], strict=True))
     assert value("D5", "moons, records drawn") == lesson.DRAWN_BY_D5
     for layer in (1, 2, 3, 4):  # N(0, 1) / sqrt(units of its layer), and U(0, 0.1)
         many = [lesson.initial_parameters(np.random.default_rng(seed)) for seed in range(60)]
