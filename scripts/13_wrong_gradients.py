@@ -376,7 +376,8 @@ def require_right(errors):
 
 
 def largest(errors):
-    return float(np.max(list(errors.values())))  # NaN if one of them is; Python's max may pass over it
+    # If one of them is NaN, so is this. Python's own max may pass over a NaN.
+    return float(np.max(list(errors.values())))
 
 
 def judge(mistake, right, wrong):

@@ -358,7 +358,7 @@ def test_figure_has_the_records_of_the_document_and_all_of_them(run, lesson):
 
 
 def test_the_last_epoch_stands_out_and_each_line_looks_as_in_the_legend(run):
-    result, _, figure = run
+    _, _, figure = run
     left = figure.axes[0]
     lines = {line.get_label(): line for line in left.lines}
     names = ["best straight line", "epoch 100", "epoch 300", "best possible"]

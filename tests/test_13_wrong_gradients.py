@@ -432,7 +432,9 @@ def test_a_dot_lies_in_the_shade_where_its_test_catches_it_and_looks_as_the_lege
         assert ax.lines[-1].get_xdata()[0] in (low, high), "the line is the edge of the shade"
     (legend,) = figure.legends
     said = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
-    for name, line in zip(("right", "mistaken, not caught", "mistaken, caught by this test"), check.lines, strict=False):
+    for name, line in zip(
+        ("right", "mistaken, not caught", "mistaken, caught by this test"), check.lines, strict=False
+    ):
         assert (said[name].get_color(), said[name].get_marker()) == (line.get_color(), line.get_marker())
 
 

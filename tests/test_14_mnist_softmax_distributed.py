@@ -231,7 +231,9 @@ def test_measured_times_and_the_model_are_drawn(split, said, lesson):
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     colours = {line.get_label(): line.get_color() for line in ax.lines}
     assert colours["one worker, measured"] == colours["one worker, model"]
-    assert colours["2 workers on this machine, measured"] == colours["2 machines, model"] != colours["one worker, model"]
+    assert (
+        colours["2 workers on this machine, measured"] == colours["2 machines, model"] != colours["one worker, model"]
+    )
 
 
 def test_where_it_pays_is_drawn(lesson):

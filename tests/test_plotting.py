@@ -151,6 +151,6 @@ def test_a_boundary_is_drawn_where_the_probability_is_a_half_and_its_sides_in_th
     styles = [lines[name].get_linestyle() for name in ("best possible", "learned")]
     assert styles == [":", "-"]
     for drawn, name in zip(ax.collections, ("best possible", "learned"), strict=True):
-        (offset, pattern) = drawn.get_linestyle()[0]
+        _, pattern = drawn.get_linestyle()[0]
         assert (pattern is None) == (name == "learned"), "the line is drawn as the legend has it"
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("x0", "x1", "found")

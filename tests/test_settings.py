@@ -3,6 +3,7 @@
 import csv
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from tf_backprop import datasets
@@ -75,7 +76,7 @@ def test_defaults_are_the_documents_settings(lesson, load):
 def test_epochs_and_judged_images_are_d4s(load):
     for lesson in lessons.select(["09", "10", "11"]):
         module = load(lesson.name)
-        assert (module.EPOCHS, module.JUDGED) == (value("D4", "epochs"), value("D4", "test images judged"))
+        assert (value("D4", "epochs"), value("D4", "test images judged")) == (module.EPOCHS, module.JUDGED)
 
 
 def test_data_and_starts_of_d1(load):
@@ -135,10 +136,10 @@ def test_moons_and_their_network(load):
     lesson = load("12_moons_mlp")
     sizes = [len(part.y) for part in datasets.moons()]
     assert sizes == [value("D5", f"moons, samples to {use}") for use in ("train", "test")]
-    assert datasets.MOONS_NOISE == value("D5", "moons, noise")
+    assert value("D5", "moons, noise") == datasets.MOONS_NOISE
     start = lesson.initial_parameters(np.random.default_rng(0))
     units = value("D5", "moons, units")
-    assert [tuple(start[f"W{layer}"].shape) for layer in (1, 2, 3, 4)] == list(zip(units[:-1], units[1:], strict=True))
+    assert [tuple(start[f"W{layer}"].shape) for layer in (1, 2, 3, 4)] == [*pairwise(units)]
     assert value("D5", "moons, records drawn") == lesson.DRAWN_BY_D5
     for layer in (1, 2, 3, 4):  # N(0, 1) / sqrt(units of its layer), and U(0, 0.1)
         many = [lesson.initial_parameters(np.random.default_rng(seed)) for seed in range(60)]

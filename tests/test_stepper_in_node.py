@@ -69,7 +69,9 @@ def all_states(exporter, start, texts):
     script = (DOCS / "_static" / "stepper.js").read_text(encoding="utf-8")
     given = {"script": script, "texts": texts, "data": exporter.export(), "cases": cases}
     command = [node, str(Path(__file__).with_name("stepper_in_node.js"))]
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, encoding="utf-8", timeout=60)
+    done = subprocess.run(
+        command, input=json.dumps(given), capture_output=True, text=True, encoding="utf-8", timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(OWN, json.loads(done.stdout), strict=True))
 
@@ -115,7 +117,8 @@ def by_tensorflow(load, exporter, mode, x, y, w1, w2, rate):
     return values
 
 
-SYMBOL = r"new L|(?:new )?w[12](?:\[[\d,]+\])?|d(?:L|ŷ|[zh]\[\d\])/d(?:ŷ|[zh]\[\d\]|w[12](?:\[[\d,]+\])?)|[xzh]\[\d\]|ŷ|y|L|rate"
+WEIGHT, UNIT = r"w[12](?:\[[\d,]+\])?", r"[zh]\[\d\]"
+SYMBOL = rf"new L|(?:new )?{WEIGHT}|d(?:L|ŷ|{UNIT})/d(?:ŷ|{UNIT}|{WEIGHT})|x\[\d\]|{UNIT}|ŷ|y|L|rate"
 TOKEN = re.compile(rf"\s*(?:(?P<symbol>{SYMBOL})|(?P<number>\d+(?:\.\d+)?(?:e[+−]?\d+)?)|(?P<sign>[-+−·²σ()]))")
 
 
