@@ -5,7 +5,6 @@ import sys
 from tf_backprop import plotting
 from tf_backprop.support import arguments, files
 from tf_backprop.support.errors import DataError
-from tf_backprop.support.tables import COPIES, PRINTED
 
 import matplotlib as mpl
 import numpy as np
@@ -13,8 +12,14 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 
+def line():
+    figure, ax = plotting.subplots()
+    ax.plot(np.arange(3))
+    return figure
+
+
 def test_save_replaces_the_figure_whole_or_not_at_all(tmp_path, capsys):
-    figure = plotting.curves(None, {"a": np.arange(3), "b": np.ones(3)}, "x", "y")
+    figure = line()
     path = plotting.save(figure, tmp_path / "new" / "folder", "name")
     assert path == tmp_path / "new" / "folder" / "name.png"
     assert capsys.readouterr().out == f"figure: {path}\n"
@@ -35,10 +40,7 @@ def test_save_replaces_the_figure_whole_or_not_at_all(tmp_path, capsys):
 
 
 def test_a_figure_is_the_same_bytes_twice(tmp_path):
-    one, other = (
-        plotting.save(plotting.curves(None, {"a": np.arange(3)}, "x", "y"), tmp_path, name).read_bytes()
-        for name in "ab"
-    )
+    one, other = (plotting.save(line(), tmp_path, name).read_bytes() for name in "ab")
     assert one == other
 
 
@@ -48,7 +50,7 @@ USERS_OWN |= {"figure.facecolor": "black", "savefig.bbox": "tight", "axes.format
 
 def test_the_users_own_settings_change_no_figure_and_come_back(tmp_path):
     def draw(name):
-        return plotting.save(plotting.curves(None, {"a": np.arange(3)}, "x", "y"), tmp_path, name).read_bytes()
+        return plotting.save(line(), tmp_path, name).read_bytes()
 
     usual = draw("usual")
     with mpl.rc_context(USERS_OWN):
@@ -72,7 +74,7 @@ def test_only_a_window_takes_the_users_backend(show, backend, monkeypatch):
 
 def test_what_cannot_be_written_is_said_with_the_option_to_use(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    figure = plotting.curves(None, {"a": np.arange(3)}, "x", "y")
+    figure = line()
     with pytest.raises(DataError, match=r"name\.png: .*; name another folder with --figures$"):
         plotting.save(figure, tmp_path / "file", "name")
     with pytest.raises(DataError, match=r"with --checkpoint$"):
@@ -85,47 +87,6 @@ def by_label(ax):
 
 def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def test_a_trajectory_has_its_optimum_and_the_documents_values():
-    learned, known = np.array([3.0, 5.0, 4.0]), {1: 2.5, 3: 4.5}
-    (ax,) = plotting.trajectory(learned, 4.25, known, COPIES, name="B").axes
-    lines = by_label(ax)
-    assert list(lines) == legend(ax) == ["B learned here", "exact optimum 4.25", COPIES]
-    assert lines["B learned here"].get_xydata().tolist() == [[1, 3], [2, 5], [3, 4]]
-    assert set(lines["exact optimum 4.25"].get_ydata()) == {4.25}
-    assert lines[COPIES].get_xydata().tolist() == [[1, 2.5], [3, 4.5]]
-    assert (lines[COPIES].get_marker(), lines[COPIES].get_linestyle()) == ("o", "None")
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("step", "B", "linear")
-    assert list(by_label(plotting.trajectory(learned, 4.25, known).axes[0]))[2] == PRINTED
-    assert list(by_label(plotting.trajectory(learned, 4.25).axes[0])) == ["A learned here", "exact optimum 4.25"]
-
-
-def test_curves_are_drawn_by_name_with_dots_and_the_best():
-    x, ys = np.array([1.0, 2.0, 4.0]), {"a": np.array([1.0, 10.0, 30.0]), "b": np.array([5.0, 6.0, 7.0])}
-    dots, best = {"b": 3.0}, 0.5
-    (ax,) = plotting.curves(
-        x, ys, "time", "cost", log=True, published={2: 8.0}, source=COPIES, dots=dots, best=best, title="found"
-    ).axes
-    lines = by_label(ax)
-    for name, y in ys.items():
-        np.testing.assert_array_equal(lines[name].get_xydata(), np.transpose([x, y]))
-    assert lines[COPIES].get_xydata().tolist() == [[2, 8]]
-    assert set(lines["best possible"].get_ydata()) == {0.5}
-    (dot,) = (line for line in ax.lines if line.get_label().startswith("_"))
-    assert dot.get_xydata().tolist() == [[3, 6.5]]
-    assert legend(ax) == ["a", "b", COPIES, "best possible"]
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time", "cost", "found")
-    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
-
-
-def test_curves_without_an_x_start_at_one_and_one_curve_needs_no_legend():
-    (ax,) = plotting.curves(None, {"a": np.array([4.0, 2.0])}, "epoch", "cost").axes
-    assert ax.lines[0].get_xydata().tolist() == [[1, 4], [2, 2]]
-    assert ax.get_yscale() == "linear"
-    assert ax.get_legend() is None
-    (ax,) = plotting.curves(None, {"a": np.array([4.0, 2.0])}, "epoch", "cost", published={1: 3.0}).axes
-    assert legend(ax) == ["a", PRINTED]
 
 
 def test_a_boundary_is_drawn_where_the_probability_is_a_half_and_its_sides_in_their_colours():

@@ -108,7 +108,9 @@ def test_pictures_of_a_worker_process_are_on_the_page(of, extension, tmp_path):
 
 def test_an_open_figure_is_on_the_page_once_with_its_titles(extension, tmp_path):
     (extension.FIGURES / "04_chain_rule.png").write_text("the same, as the lesson wrote it")
-    plotting.curves(None, {"": [1.0, 2.0]}, "x", "y", title="it rises")
+    _, ax = plotting.subplots()
+    ax.plot([1.0, 2.0])
+    ax.set_title("it rises")
     texts, files = pages_pictures(extension, "04_chain_rule", tmp_path / "page")
     assert texts == ["The chain rule: it rises"]
     assert list(files) == ["1.png"]

@@ -1,11 +1,10 @@
 """One function a kind of figure: it takes arrays, draws into `ax` (a new figure's without it), returns the figure."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from tf_backprop.support.files import FIGURES, short, write_atomically
-from tf_backprop.support.tables import PRINTED
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FIGURES", "curves", "decision_boundary", "mosaic", "save", "subplots", "trajectory"]
+__all__ = ["COLOURS", "FIGURES", "decision_boundary", "mosaic", "save", "subplots"]
 
 #: The eight colours of Okabe and Ito, which people with any kind of colour vision tell apart; black last.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000"]
@@ -72,58 +71,6 @@ def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> P
         plt.show()
     print(f"figure: {short(path)}")
     return path
-
-
-def trajectory(
-    learned: np.ndarray,
-    optimum: float,
-    published: Mapping[int, float] | None = None,
-    source: str = PRINTED,
-    name: str = "A",
-    ax: Axes | None = None,
-) -> Figure:
-    """Draw a parameter after each step (steps,), its exact optimum as a line, and the document's values as points."""
-    ax = ax or subplots()[1]
-    ax.plot(np.arange(1, len(learned) + 1), learned, label=f"{name} learned here")
-    ax.axhline(optimum, color=COLOURS[2], linestyle="--", label=f"exact optimum {optimum:.4g}")
-    if published:
-        ax.plot(list(published), list(published.values()), "o", color=COLOURS[1], label=source)
-    ax.set(xlabel="step", ylabel=name)
-    ax.legend()
-    return ax.figure
-
-
-def curves(
-    x: np.ndarray | None,
-    ys: Mapping[str, np.ndarray],
-    xlabel: str,
-    ylabel: str,
-    log: bool = False,
-    published: Mapping[float, float] | None = None,
-    source: str = PRINTED,
-    dots: Mapping[str, float] | None = None,
-    best: float | None = None,
-    title: str = "",
-    ax: Axes | None = None,
-    **style,
-) -> Figure:
-    """Draw one line a name over `x` (n,), or over 1, 2, 3 ... where it is None, and points for the document's values.
-
-    `dots` has, for some names, an x at which to mark the line; `best`, the best possible y, is a line across.
-    """
-    ax = ax or subplots()[1]
-    for name, y in ys.items():
-        ax.plot(np.arange(1, len(y) + 1) if x is None else x, y, label=name, **style)
-    if published:
-        ax.plot(list(published), list(published.values()), "o", color="black", label=source)
-    for name, at in (dots or {}).items():
-        ax.plot(at, np.interp(at, x, ys[name]), "o", color="black")
-    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear", title=title)
-    if best is not None:
-        ax.axhline(best, color="black", linestyle="dotted", label="best possible")
-    if published or best is not None or len(ys) > 1:
-        ax.legend()
-    return ax.figure
 
 
 def decision_boundary(
