@@ -130,6 +130,11 @@ def test_figure_has_the_classes_the_boundary_and_the_descent(lesson, default_res
     assert set(written) == {"class 0", "class 1", "p = σ(x + A)", f"x = -A = {-A:.2f}"}
     for name in ("class 0", "class 1", "p = σ(x + A)"):
         assert written[name].get_color() == lines[name].get_color()
+    at, height = written["p = σ(x + A)"].xy
+    assert height == pytest.approx(sigmoid(at + A), rel=1e-6), "it stands at its curve"
+    assert written[f"x = -A = {-A:.2f}"].xy[0] == -A
+    for label in (0, 1):
+        assert written[f"class {label}"].xy[0] == x[y == label].mean()
     assert (left.get_xlabel(), left.get_ylabel()) == ("x", "density; probability p of class 1")
     assert left.get_title() == "The boundary is where p crosses one half"
     for density, label in zip(left.collections, (0, 1), strict=True):

@@ -86,6 +86,7 @@ def test_four_ways_to_write_relu_are_one_function_with_three_answers_at_zero(les
     assert at_zero == {"tf.nn.relu(z)": 0, "tf.maximum(0, z)": 0, "(z + tf.abs(z)) / 2": 0.5, "tf.maximum(z, 0)": 1}
     run()
     printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "da_dz of ReLU as z = -1 z = 0 z = 1" in printed
     for code, slope in at_zero.items():
         assert f"{code} 0 {slope:g} 1" in printed
 

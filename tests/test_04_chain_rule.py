@@ -146,6 +146,7 @@ def test_printed_ways_are_those_of_the_rows(lesson, run, capsys):
     run()
     lines = capsys.readouterr().out.splitlines()
     (first,) = (i for i, line in enumerate(lines) if line.startswith("a path that breaks"))
+    assert re.split("  +", lines[first].strip()) == 2 * ["a path that breaks", "gradient", "cured"]
     printed = [re.split("  +", line.strip()) for line in lines[first + 1 : first + 7]]
     assert [row[:3] for row in printed] + [row[3:] for row in printed] == lesson.ways_to_none()
 
