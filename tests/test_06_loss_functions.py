@@ -262,6 +262,9 @@ def test_figure_shows_each_loss_with_its_dot_and_its_label(lesson, result):
     heights = sorted(text.get_position()[1] for text in ax.texts)
     assert min(np.diff(heights)) > 0.07 * ax.get_ylim()[1], "no label is on another"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("output o that all samples share", "loss")
+    said = "Each loss asks for another output: at its dot it is lowest, and its gradient is 0"
+    assert ax.get_title() == said
+    assert ax.get_ylim()[1] > max(value.max() for value in result.values.values() if value[0] < value[-1])
 
 
 @pytest.mark.parametrize(("place", "which", "ylabel", "yscale"), [(1, 0, "loss", "log"), (2, 1, "dL/ds", "linear")])
@@ -270,6 +273,9 @@ def test_figure_shows_each_way_in_float32_with_its_name_at_its_end(lesson, resul
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("size s of the miss", ylabel)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", yscale)
     curves = [line for line in ax.lines if line.get_marker() == "None"]
+    for line in ax.lines:
+        seen = np.asarray(line.get_ydata())[np.isfinite(line.get_ydata())]
+        assert ax.get_ylim()[0] < max(seen) < ax.get_ylim()[1], "no curve leaves the panel"
     assert len(curves) == len(ax.texts) == 3
     for curve, text, way in zip(curves, ax.texts, ("from logits", "naive", "clipped"), strict=True):
         y = result.ways[way, "float32"][which]
