@@ -16,8 +16,8 @@ from PIL import Image
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
-#: Beside what the lessons need: the rooms that name a reader's mistake, and the one that looks at the machine.
-BESIDE = {"calls", "slopes", "judging", "diagnosis", "doctor"}
+#: Beside what the lessons need: the rooms that name a reader's mistake, practice, and the one that looks at the machine.
+BESIDE = {"calls", "slopes", "judging", "diagnosis", "doctor", "practice", "lines"}
 
 
 def lines(files):

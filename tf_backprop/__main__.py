@@ -1,4 +1,7 @@
-"""``python -m tf_backprop`` runs all lessons, with ``01 05`` some; ``doctor`` looks at the machine instead."""
+"""``python -m tf_backprop`` runs all lessons, with ``01 05`` some; three other words do other things.
+
+``doctor`` looks at the machine, ``practice`` writes exercises, and ``check`` checks them.
+"""
 
 import sys
 
@@ -7,10 +10,15 @@ def main() -> None:
     """Import no more than the command needs: the doctor must run where nothing else does."""
     from tf_backprop.support import arguments
 
-    if sys.argv[1:2] == ["doctor"]:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    if word == "doctor":
         from tf_backprop.support import doctor
 
         arguments.run(doctor.main, sys.argv[2:])
+    elif word in ("practice", "check"):
+        from tf_backprop.support import practice
+
+        arguments.run(getattr(practice, word), sys.argv[2:])
     else:
         from tf_backprop.support import runner
 

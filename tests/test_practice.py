@@ -1,0 +1,449 @@
+"""Practice: exercises made from the lessons, and a check that names the line."""
+
+import contextlib
+import inspect
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from test_faults import FAULTS
+from tf_backprop import __main__ as commands
+from tf_backprop.support import lessons, lines, practice
+from tf_backprop.support.errors import DataError, LessonError, UsageError
+
+import numpy as np
+import pytest
+
+ROOT = lessons.SCRIPTS.parent
+BLANKS = {
+    "01": ["dL_dy_hat", "dy_hat_dA", "dL_dA"],
+    "02": ["dL_dz", "dL_dA"],
+    "03": ["dsigmoid_dz", "dtanh_dz", "dleaky_dz", "drelu_dz"],
+    "05": ["df_dx", "df_dy"],
+    "06": ["dL_do_squared", "dL_do_asymmetric", "dL_dz"],
+    "07": ["dL_dy_hat", "dL_dw2", "dL_dh", "dL_dw1"],
+    "08": ["dL_dz", "dL_dW", "dL_db"],
+    "11": ["dL_dz", "dL_dW", "dL_db"],
+    "12": [f"dL_d{what}{layer}" for layer in (4, 3, 2, 1) for what in "zWb"],
+}
+HERE = [fault for fault in FAULTS if fault[0][:2] in practice.EXERCISES]
+
+
+def lesson_of(number):
+    (lesson,) = lessons.select([number])
+    return lesson
+
+
+def solved(number):
+    """Return the text of an exercise in which the blanks are the lesson's own lines."""
+    lesson = lesson_of(number)
+    text = practice.exercise(lesson)
+    for line in lines.of_lesson(lesson.path.read_text(encoding="utf-8"))[0]:
+        text = text.replace(f"    {line.names[0]} = ...\n", f"    {line.text}\n")
+    assert " = ...\n" not in text
+    return text
+
+
+@pytest.fixture
+def examined(tmp_path, monkeypatch):
+    """Return a function that examines a text as the reader's file of an exercise."""
+    monkeypatch.chdir(tmp_path)
+
+    def examine(number, text):
+        lesson = lesson_of(number)
+        path = tmp_path / lesson.path.name
+        path.write_text(text, encoding="utf-8")
+        return practice.examine(lesson, path)
+
+    return examine
+
+
+def line_of(text, start):
+    """Return the number of the one line that starts so."""
+    (found,) = (i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith(start))
+    return found
+
+
+# What an exercise is
+
+
+@pytest.mark.parametrize("number", practice.EXERCISES)
+def test_an_exercise_is_the_lesson_with_blanks(number):
+    lesson = lesson_of(number)
+    text, source = practice.exercise(lesson), lesson.path.read_text(encoding="utf-8")
+    assert lesson.question[:60] in " ".join(text.split())
+    assert list(practice._blanks(practice.ast.parse(text))) == BLANKS[number]
+    assert inspect.cleandoc("\n" + source[source.index("def loss(") :]).splitlines()[0] in text
+    for line in lines.of_lesson(source)[0]:
+        if line.names[0] in BLANKS[number]:
+            assert line.text not in text  # neither the answer nor the hint is seen before
+            assert not line.why or line.why not in text.partition("def gradients_by_hand")[2]
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("number", practice.EXERCISES)
+def test_at_its_points_no_size_occurs_twice_and_nothing_is_zero(number):
+    for case in practice.cases(number):
+        values = case.parameters.values() if isinstance(case.parameters, dict) else [np.array(case.parameters)]
+        assert all(value.dtype == np.float64 and np.all(value) for value in values)
+        sizes = {size for value in values for size in value.shape} - {1}
+        rows = {part.shape[0] for part in case.batch if isinstance(part, np.ndarray)}
+        if number not in ("03", "05", "06"):  # there the parameters have a number for each row
+            assert rows == {7}
+            assert not rows & sizes
+
+
+# Unsolved, solved, wrong
+
+
+@pytest.mark.parametrize("number", practice.EXERCISES)
+def test_unsolved_it_fails_and_says_what_to_do(number, examined):
+    text = practice.exercise(lesson_of(number))
+    outcome = examined(number, text)
+    assert not outcome.solved
+    first, *others = BLANKS[number]
+    assert f"line {line_of(text, f'{first} = ...')}: {first} is still blank. Write its right side" in outcome.text
+    assert f"Blank after that: {others[0]} (line " in outcome.text
+    assert outcome.state == f"{len(others) + 1} lines are blank"
+    assert outcome.next[0] == first
+
+
+@pytest.mark.parametrize("number", practice.EXERCISES)
+def test_with_the_lessons_lines_it_is_solved(number, examined):
+    outcome = examined(number, solved(number))
+    assert outcome.solved, outcome.text
+    assert "right" in outcome.text
+    assert "times" not in outcome.text
+
+
+@pytest.mark.parametrize("fault", HERE, ids=lambda fault: f"{fault[0][:2]} {fault[2]}")
+def test_a_fault_is_caught_and_its_line_named(fault, examined):
+    name, _, what, right, wrong = fault
+    text = solved(name[:2])
+    assert text.count(right) == 1
+    changed = text.replace(right, wrong)
+    outcome = examined(name[:2], changed)
+    pairs = zip(text.splitlines(), changed.splitlines(), strict=True)
+    (at,) = (i for i, (old, new) in enumerate(pairs, 1) if old != new)
+    if what == ">= in ReLU'":  # in a helper, which is no line of the backward pass
+        assert outcome.wrong == ()
+        assert "Look at the functions that they call" in outcome.text
+        assert 'activation="relu"' in outcome.text
+        return
+    assert [told["line"] for told in outcome.wrong] == [at]
+    assert f"line {at}: {outcome.wrong[0]['name']} " in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "says"),
+    [
+        ("11", "(p - onehot) / n", "p - onehot", "dL_dz is 7 times too large: the batch has 7 rows"),
+        ("11", "(p - onehot) / n", "(onehot - p) / n", "dL_dz has the opposite sign"),
+        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.zeros_like(dL_dz[0])", "dL_db is zero everywhere"),
+        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)", "is the mean of dL_dW over axis 0"),
+        ("11", "tf.reduce_sum(dL_dz, axis=0)", "dL_dz", "the sum over axis 0 is missing"),
+        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=0, keepdims=True)", "with the same numbers"),
+        ("11", "(p - onehot) / n", "p", "dL_dz is the same as p"),
+        ("11", "tf.nn.softmax(z)", "tf.nn.softmax(z, axis=0)", "p has columns that sum to 1, where the rows should"),
+        ("11", "tf.transpose(x) @ dL_dz", "tf.transpose(tf.transpose(x) @ dL_dz)", "dL_dW is transposed"),
+        ("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_mean(dL_dz3, axis=0)", "7 times too small: the batch has 7"),
+        ("12", "* slope(a2)", "", "dL_dz2 lacks a factor: the derivative of an activation"),
+        ("12", "* slope(a2)", "* a2 * (1 - a2)", 'with activation="relu"'),
+        ("07", "2 * (y_hat - y)", "(y_hat - y)", "2 times too small: is the 2 of the square missing?"),
+        ("05", "4 * x * u + 2 * v", "4 * x * u + v", "df_dx differs from the right value in 7 of its 7 numbers"),
+    ],
+)
+def test_the_relation_is_named_first_and_then_a_number(number, right, wrong, says, examined):
+    text = solved(number)
+    assert right in text
+    outcome = examined(number, text.replace(right, wrong))
+    assert says in outcome.text
+    assert len(outcome.wrong) == 1
+    for told in outcome.wrong:
+        if "shape" not in told["verdict"]:
+            assert "and it should be" in outcome.text.splitlines()[1]
+
+
+def test_two_faults_are_both_found_and_the_lines_between_are_not_accused(examined):
+    text = solved("12").replace("* slope(a3)", "").replace("tf.reduce_sum(dL_dz1, axis=0)", "-dL_dz1[0]")
+    outcome = examined("12", text)
+    assert [told["name"] for told in outcome.wrong] == ["dL_dz3", "dL_db1"]
+    assert "Right, apart from what they are given: dL_dW3 (line " in outcome.text
+
+
+def test_a_wrong_line_is_named_while_others_are_blank(examined):
+    text = practice.exercise(lesson_of("11")).replace("dL_dz = ...", "dL_dz = p - onehot")
+    outcome = examined("11", text)
+    assert "dL_dz is 7 times too large" in outcome.text
+    assert "dL_dW is still blank" in outcome.text
+    assert outcome.next == ["dL_dz", "dL_dW", "dL_db"]
+    outcome = examined("11", text.replace("p - onehot", "(p - onehot) / n"))
+    assert f"Right: dL_dz (line {line_of(text, 'dL_dz =')})." in outcome.text
+
+
+def body(text, *code):
+    """Return an exercise whose gradients_by_hand has other lines."""
+    before, head, rest = text.partition("def gradients_by_hand(parameters, x, y):\n")
+    return before + head + "".join(f"    {line}\n" for line in code) + "\n\n" + rest[rest.index("if __name__") :]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        [
+            "p = tf.nn.softmax(logits(parameters, x))",
+            "delta = p - tf.one_hot(y, 10, dtype=p.dtype)",
+            'return {"W": tf.einsum("ni,nj->ij", x, delta) / 7, "b": tf.einsum("nj->j", delta) / 7}',
+        ],
+        [  # the lesson's names, cut otherwise
+            "p = tf.nn.softmax(logits(parameters, x))",
+            "dL_dz = p - tf.one_hot(y, 10, dtype=p.dtype)",
+            "dL_dW = tf.transpose(x) @ dL_dz / len(x)",
+            "dL_db = tf.reduce_mean(dL_dz, axis=0)",
+            'return {"b": dL_db, "W": dL_dW}',
+        ],
+        [  # NumPy and loops
+            "W, b = parameters['W'].numpy(), parameters['b'].numpy()",
+            "dW, db = 0 * W, 0 * b",
+            "for row, label in zip(x.numpy(), y.numpy()):",
+            "    e = tf.exp(row @ W + b).numpy()",
+            "    delta = e / e.sum()",
+            "    delta[label] -= 1",
+            "    dW += row[:, None] * delta / len(x)",
+            "    db += delta / len(x)",
+            'return {"W": dW, "b": db}',
+        ],
+        [  # the tape
+            "with tf.GradientTape() as tape:",
+            "    tape.watch(parameters)",
+            "    L = loss(parameters, x, y)",
+            "return tape.gradient(L, parameters)",
+        ],
+    ],
+    ids=["einsum", "cut otherwise", "loops", "tape"],
+)
+def test_any_right_solution_passes(code, examined):
+    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    assert outcome.solved, outcome.text
+
+
+def test_other_names_get_the_verdict_of_the_check_for_each_parameter(examined):
+    code = [
+        "p = tf.nn.softmax(logits(parameters, x))",
+        "delta = p - tf.one_hot(y, 10, dtype=p.dtype)",
+        'return {"W": tf.transpose(x) @ delta, "b": tf.reduce_mean(delta, axis=0)}',
+    ]
+    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    assert "the gradient for W is wrong" in outcome.text
+    assert "Your lines are not the lesson's" in outcome.text
+    assert "7 times too large" in outcome.text
+    assert outcome.wrong == ()
+
+
+def test_a_line_is_not_accused_where_a_right_gradient_is_made_from_it(examined):
+    text = solved("11").replace("(p - onehot) / n", "p - onehot").replace("@ dL_dz", "@ dL_dz / n")
+    outcome = examined("11", text)  # the sum for b lacks its 1/n; dL_dz is another thing than the lesson's, and right
+    assert "dL_dz" not in [told["name"] for told in outcome.wrong]
+    assert "7 times too large" in outcome.text
+
+
+def test_something_else_returned_than_was_computed(examined):
+    text = solved("11").replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW, "b": p[0]}')
+    outcome = examined("11", text)
+    assert "dL_db is right, and the function returns something else for b" in outcome.text
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ['return {"W": 0 * parameters["W"], "b": 0 * parameters["b"]}'],
+        ['return {"W": 0 * parameters["W"] + 0.1, "b": 0 * parameters["b"] + 0.1}'],
+        ["return parameters"],
+        ["z = logits(parameters, x)", 'return {"W": tf.transpose(x) @ z, "b": tf.reduce_sum(z, axis=0)}'],
+    ],
+    ids=["zeros", "constants", "the parameters", "the forward pass"],
+)
+def test_what_is_no_gradient_fails(code, examined):
+    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    assert not outcome.solved
+    assert "wrong" in outcome.text
+
+
+# Files that do not run
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says", "line"),
+    [
+        ("dL_dz = ...", "dL_dz = (p - onehot", "SyntaxError: '(' was never closed", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = (p - onehot) / m", "NameError: name 'm' is not defined", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = x @ p", "InvalidArgumentError: Matrix size-incompatible", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = ... / n", "TypeError", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = logits(parameters, y)", "InvalidArgumentError", "return x @"),
+        ("def loss(", "1 / 0\ndef loss(", "ZeroDivisionError: division by zero.", "1 / 0"),
+        ("def loss(", "exit()\ndef loss(", "the file ends the process here", "exit()"),
+    ],
+)
+def test_one_line_with_the_line_of_their_file(old, new, says, line, examined):
+    text = practice.exercise(lesson_of("11")).replace(old, new, 1)
+    outcome = examined("11", text)
+    assert outcome.text.count("\n") == 0
+    assert f"11_mnist_softmax_hand_derived.py, line {line_of(text, line)}: " in outcome.text
+    assert says in outcome.text
+    assert outcome.state == "does not run"
+
+
+def test_a_missing_function_and_a_missing_gradient(examined):
+    text = solved("11")
+    outcome = examined("11", text.replace("def gradients_by_hand", "def gradients"))
+    assert "there is no function gradients_by_hand" in outcome.text
+    outcome = examined("11", text.replace('return {"W": dL_dW, "b": dL_db}', "return None"))
+    assert "gradients returns None: is its return missing?" in outcome.text
+    outcome = examined("11", text.replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW}'))
+    assert "dL_db" in outcome.text
+    assert not outcome.solved
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "11_mnist_softmax_hand_derived.py"
+    path.write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in practice.examine(lesson_of("11"), path).text
+
+
+# The commands
+
+
+def test_never_over_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    practice.practice("11")
+    path = tmp_path / "practice" / "11_mnist_softmax_hand_derived.py"
+    assert "fill in its blank lines" in capsys.readouterr().out
+    path.write_text("mine")
+    with pytest.raises(DataError, match="exists and is left as it is"):
+        practice.practice("11")
+    assert path.read_text() == "mine"
+
+
+def test_what_has_no_exercise_and_what_is_not_begun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="lesson 04 has no exercise: they are 01, 02"):
+        practice.practice("04")
+    with pytest.raises(UsageError, match="there is no lesson 99"):
+        practice.check("99")
+    with pytest.raises(DataError, match=r"practice.07_two_layer_network\.py: there is no such file; .*practice 07"):
+        practice.check("07")
+    with pytest.raises(UsageError, match="no exercise is begun"):
+        practice.check()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_list_is_checked_and_not_stored(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    practice.practice("01", "02")
+    (tmp_path / "practice" / "01_regression.py").write_text(solved("01"), encoding="utf-8")
+    capsys.readouterr()
+    practice.practice()
+    rows = {line[:2]: line for line in capsys.readouterr().out.splitlines()}
+    assert rows["01"].endswith("  solved")
+    assert rows["02"].endswith("  2 lines are blank")
+    assert rows["12"].endswith("  not begun")
+    assert sorted(path.name for path in (tmp_path / "practice").glob("*.py")) == [
+        "01_regression.py",
+        "02_binary_classification.py",
+    ]
+
+
+def test_hint_and_answer_are_seen_only_when_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    practice.practice("11")
+    for options, there, absent in (
+        ({}, ["--hint"], ["divided by n like L itself", "(p - onehot) / n"]),
+        ({"hint": True}, ["Hint for dL_dz: divided by n like L itself"], ["(p - onehot) / n"]),
+        ({"answer": True}, ["The lesson's line: dL_dz = (p - onehot) / n"], ["divided by n like"]),
+    ):
+        capsys.readouterr()
+        with pytest.raises(LessonError, match="not solved yet: exercise 11: 3 lines are blank"):
+            practice.check("11", **options)
+        out = capsys.readouterr().out
+        assert all(text in out for text in there)
+        assert not any(text in out for text in absent)
+
+
+def test_json_for_a_grader(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "11_mnist_softmax_hand_derived.py"
+    path.write_text(solved("11").replace("(p - onehot) / n", "print('mine') or p - onehot"), encoding="utf-8")
+    with pytest.raises(LessonError):
+        practice.check(str(path), json=True)
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["exercise"], told["solved"]) == ("11_mnist_softmax_hand_derived", False)
+    assert told["wrong"][0]["name"] == "dL_dz"
+    assert told["wrong"][0]["verdict"].startswith("is 7 times too large")
+    path.write_text(solved("11"), encoding="utf-8")
+    practice.check(str(path), json=True)
+    assert json.loads(capsys.readouterr().out)[0]["solved"] is True
+
+
+def test_the_words_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, status in ((["practice", "01"], 0), (["check", "01"], 1), (["check", "77"], 2), (["practice"], 0)):
+        monkeypatch.setattr(sys, "argv", ["tf_backprop", *words])
+        monkeypatch.setattr(sys, "orig_argv", ["python", *sys.argv])
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                commands.main()
+                ended = 0
+            except SystemExit as end:
+                ended = end.code
+            except LessonError as error:
+                ended = error.exit_status
+        assert ended == status, out.getvalue()
+
+
+def python(*arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.slow
+def test_as_a_reader_does(tmp_path):
+    begun = python("-m", "tf_backprop", "practice", "07", cwd=tmp_path)
+    assert (begun.returncode, begun.stderr) == (0, "")
+    path = tmp_path / "practice" / "07_two_layer_network.py"
+    blank = python(path, cwd=tmp_path)
+    assert blank.returncode == 1
+    assert "dL_dy_hat is still blank" in blank.stdout
+    assert blank.stderr == "error: not solved yet: exercise 07: 4 lines are blank\n"
+    path.write_text(solved("07"), encoding="utf-8")
+    right = python(path, cwd=tmp_path)
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "solved" in right.stdout
+    again = python("-m", "tf_backprop", "check", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are other things there")
+def test_ctrl_c_ends_an_endless_loop(tmp_path):
+    (tmp_path / "practice").mkdir()
+    text = solved("11").replace("    n = tf", "    print('in the loop', flush=True)\n    while True: pass\n    n = tf")
+    (tmp_path / "practice" / "11_mnist_softmax_hand_derived.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "tf_backprop", "check", "11"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        try:
+            assert process.stdout.readline() == "in the loop\n"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (130, "error: interrupted\n")
