@@ -1,6 +1,6 @@
 """Practice: a lesson's backward pass with its right sides blank, and a check that names the line that is wrong.
 
-An exercise is made from the lesson's own source, and nothing is stored: whether it is solved is found out by running it.
+An exercise is made from the lesson's own source, and nothing is stored: whether it is solved is seen by running it.
 """
 
 import ast
@@ -267,9 +267,7 @@ def _by_parameter(case, lesson, ours, function, path, verdicts, names, returned,
         for key in expected
         if key not in returned or not lines.same(lines.numbers(returned[key]), lines.numbers(expected[key]))
     ]
-    said = [
-        f"{short(path)}: {', '.join(map(_gradient_of, wrong)) or 'the result'} {'is' if len(wrong) == 1 else 'are'} wrong."
-    ]
+    said = [f"{short(path)}: {_gradients_of(wrong)} wrong."]
     returned_otherwise = [key for key in wrong if key in returned and names.get(key) in right]
     if returned_otherwise:
         said = [
@@ -287,8 +285,10 @@ def _by_parameter(case, lesson, ours, function, path, verdicts, names, returned,
     return Outcome(lesson, path, "wrong", "\n".join(said), next=ask)
 
 
-def _gradient_of(key: str) -> str:
-    return f"the gradient for {key}"
+def _gradients_of(keys: Sequence[str]) -> str:
+    if not keys:
+        return "what gradients_by_hand returns is"
+    return f"the gradient{'s' if len(keys) > 1 else ''} for {', '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
 
 
 def _count(wrong: Sequence) -> str:
