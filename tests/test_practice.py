@@ -1,6 +1,7 @@
 """Practice: exercises made from the lessons, and a check that names the line."""
 
 import contextlib
+import functools
 import inspect
 import io
 import json
@@ -33,11 +34,13 @@ BLANKS = {
 HERE = [fault for fault in FAULTS if fault[0][:2] in practice.EXERCISES]
 
 
+@functools.cache
 def lesson_of(number):
     (lesson,) = lessons.select([number])
     return lesson
 
 
+@functools.cache
 def solved(number):
     """Return the text of an exercise in which the blanks are the lesson's own lines."""
     lesson = lesson_of(number)
@@ -147,6 +150,7 @@ def test_a_fault_is_caught_and_its_line_named(fault, examined):
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)", "is the mean of dL_dW over axis 0"),
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "dL_dz", "the sum over axis 0 is missing"),
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=0, keepdims=True)", "with the same numbers"),
+        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=1)", "yours is the sum of dL_dz over axis 1"),
         ("11", "(p - onehot) / n", "p", "dL_dz is the same as p"),
         ("11", "tf.nn.softmax(z)", "tf.nn.softmax(z, axis=0)", "p has columns that sum to 1, where the rows should"),
         ("11", "tf.transpose(x) @ dL_dz", "tf.transpose(tf.transpose(x) @ dL_dz)", "dL_dW is transposed"),
@@ -172,7 +176,7 @@ def test_two_faults_are_both_found_and_the_lines_between_are_not_accused(examine
     text = solved("12").replace("* slope(a3)", "").replace("tf.reduce_sum(dL_dz1, axis=0)", "-dL_dz1[0]")
     outcome = examined("12", text)
     assert [told["name"] for told in outcome.wrong] == ["dL_dz3", "dL_db1"]
-    assert "Right, apart from what they are given: dL_dW3 (line " in outcome.text
+    assert "Right in themselves, but given a wrong value: dL_dW3 (line " in outcome.text
 
 
 def test_a_wrong_line_is_named_while_others_are_blank(examined):

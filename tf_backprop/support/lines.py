@@ -215,7 +215,7 @@ def relation(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str:
     if right is None:
         return "is wrong"
     if mine.shape != right.shape:
-        return _shapes(mine, right)
+        return _shapes(told)
     if not np.all(np.isfinite(mine)):
         return "has numbers that are infinite or NaN"
     if not np.any(mine):
@@ -239,9 +239,10 @@ def first_difference(told: Verdict) -> str | None:
     return f"{which} is {mine[at]:.6g}, and it should be {right[at]:.6g}."
 
 
-def _shapes(mine: np.ndarray, right: np.ndarray) -> str:
+def _shapes(told: Verdict) -> str:
+    mine, right = told.mine, told.right
     have = f"has the shape {mine.shape}, and the right one has {right.shape}"
-    if mine.shape == right.shape[::-1] and same(mine.T, right):
+    if mine.ndim == 2 and same(mine.T, right):
         return f"is transposed: it {have}"
     if mine.size == right.size and same(mine.reshape(right.shape), right):
         return f"{have}, with the same numbers"
@@ -249,7 +250,20 @@ def _shapes(mine: np.ndarray, right: np.ndarray) -> str:
         for what in ("sum", "mean"):
             if same(getattr(np, what)(mine, axis=axis), right):
                 return f"{have}: the {what} over axis {axis} is missing"
-    return have
+    made_from = _along_an_axis(told)
+    return f"{have}: yours {made_from}" if made_from else have
+
+
+def _along_an_axis(told: Verdict) -> str | None:
+    """Return of which other value, and over which axis, a value is the sum or the mean."""
+    for name, value in told.around.items():
+        other = numbers(value) if name != told.name else None
+        for axis in range(0 if other is None else other.ndim):
+            for what in ("sum", "mean"):
+                made = getattr(np, what)(other, axis=axis)
+                if made.shape and same(told.mine, made):
+                    return f"is the {what} of {name} over axis {axis}"
+    return None
 
 
 def _factor(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str | None:
@@ -263,8 +277,8 @@ def _factor(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str | 
     causes |= {1 / size: f"{size} is a size of {whose}" for size, whose in sizes.items()}
     causes |= {2: "is there a 2 too many?", 0.5: "is the 2 of the square missing?"}
     if rows:
-        causes[rows] = f"the batch has {rows} rows. Is the 1/n of the mean missing, or a mean?"
-        causes[1 / rows] = f"the batch has {rows} rows. Is the mean taken twice, or instead of a sum?"
+        causes[rows] = f"the batch has {rows} rows. Is the 1/n of the mean missing?"
+        causes[1 / rows] = f"the batch has {rows} rows. Is a mean taken twice, or in place of a sum?"
     why = next((text for cause, text in causes.items() if abs(abs(c) / cause - 1) < 1e-5), None)
     if not np.isfinite(c) or not same(mine / c, right) or (mine.size == 1 and why is None):
         return None
@@ -277,21 +291,16 @@ def _of_others(told: Verdict, *_) -> str | None:
     mine, right = told.mine, told.right
     if mine.ndim == 2 and mine.shape[0] == mine.shape[1] and same(mine.T, right):
         return "is transposed: the matrix is square, so that its shape does not show it"
-    others = {name: numbers(value) for name, value in told.around.items() if name != told.name}
-    for name, other in others.items():
+    for name, value in told.around.items():
+        other = numbers(value) if name != told.name else None
         if other is None or mine.size == 1:
             continue
         if same(mine, other):
             return f"is the same as {name}"
-        for axis in range(other.ndim):
-            for what in ("sum", "mean"):
-                made = getattr(np, what)(other, axis=axis)
-                if made.shape and same(mine, made):
-                    return f"is the {what} of {name} over axis {axis}"
         slopes = [other * (1 - other), 1 - other**2, np.where(other > 0, 1.0, 0.0)]
         if other.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
             return "lacks a factor: the derivative of an activation"
-    return None
+    return _along_an_axis(told)
 
 
 def _constant(told: Verdict, *_) -> str | None:

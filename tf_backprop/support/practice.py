@@ -40,7 +40,8 @@ FOLDER = Path("practice")
 
 TASK = """\
 Practice: replace each ... in gradients_by_hand by the right side of its line, and run this file. It
-says which line is wrong and in what way. With --hint it gives a hint, and with --answer a line.
+says which line is wrong, and in what way. All other lines are right. --hint prints a hint for the
+next line, and --answer prints the line.
 """
 
 END = """\
@@ -126,12 +127,15 @@ def exercise(lesson: lessons.Lesson) -> str:
     parts = [f'"""\n{equations}\n\n{TASK}"""']
     parts.append("from tf_backprop import command\nfrom tf_backprop.support import practice")
     parts.append("\n".join(ast.unparse(node) for node in imports))
+    after_function = True
     for node in nodes:
-        backward = getattr(node, "name", "") == "gradients_by_hand"
-        code = (
-            _blank(node, text) if backward else [*_comments_above(node, text), *text[node.lineno - 1 : node.end_lineno]]
-        )
-        parts.append("\n" + "\n".join(code) if isinstance(node, ast.FunctionDef) else "\n".join(code))
+        function = isinstance(node, ast.FunctionDef)
+        if function and node.name == "gradients_by_hand":
+            code = _blank(node, text)
+        else:
+            code = [*_comments_above(node, text), *text[node.lineno - 1 : node.end_lineno]]
+        parts.append("\n".join(["", *code] if function or after_function else code))
+        after_function = function
     return "\n\n".join([*parts, f"\n{END}"])
 
 
@@ -241,7 +245,7 @@ def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module
     ]
     given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
     if given and wrong:
-        said.append(f"Right, apart from what they are given: {', '.join(given)}.")
+        said.append(f"Right in themselves, but given a wrong value: {', '.join(given)}.")
     if blanks:
         (first, line), *others = blanks.items()
         done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
@@ -249,7 +253,9 @@ def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module
             said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
         said.append(f"{short(path)}, line {line}: {first} is still blank. Write its right side in place of the dots.")
         if others:
-            said.append(f"Blank after that: {', '.join(f'{name} (line {line})' for name, line in others)}.")
+            more = [f"{name} (line {line})" for name, line in others[:3]]
+            more += [f"and {len(others) - 3} more"] if len(others) > 3 else []
+            said.append(f"Blank after that: {', '.join(more)}.")
         many = f"{len(blanks)} line{'s are' if len(blanks) > 1 else ' is'} blank"
         state = f"{_count(wrong)} wrong, {many}" if wrong else many
         return Outcome(lesson, path, state, "\n".join(said), told_of, [*(told.name for told in wrong), *blanks])
@@ -495,4 +501,4 @@ def _help(outcome: Outcome, hint: bool, answer: bool) -> str:
         said += f"Hint for {name}: {line.why or 'the lesson has none; look at its equations at the top of the file'}\n"
     if answer:
         said += f"The lesson's line: {line.text}\n"
-    return said or "Run it with --hint for a hint, or with --answer for the line.\n"
+    return said or "Ask for a hint with --hint, or for the line with --answer.\n"
