@@ -150,7 +150,7 @@ def test_a_fault_is_caught_and_its_line_named(fault, examined):
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)", "is the mean of dL_dW over axis 0"),
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "dL_dz", "the sum over axis 0 is missing"),
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=0, keepdims=True)", "with the same numbers"),
-        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=1)", "yours is the sum of dL_dz over axis 1"),
+        ("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_sum(dL_dz3, axis=1)", "is the sum of dL_dz3 over axis 1"),
         ("11", "(p - onehot) / n", "p", "dL_dz is the same as p"),
         ("11", "tf.nn.softmax(z)", "tf.nn.softmax(z, axis=0)", "p has columns that sum to 1, where the rows should"),
         ("11", "tf.transpose(x) @ dL_dz", "tf.transpose(tf.transpose(x) @ dL_dz)", "dL_dW is transposed"),
@@ -255,6 +255,14 @@ def test_a_line_is_not_accused_where_a_right_gradient_is_made_from_it(examined):
     assert "7 times too large" in outcome.text
 
 
+def test_a_line_that_is_written_below_the_blank_one_counts(examined):
+    text = practice.exercise(lesson_of("11"))
+    code = "    dL_dz = (p - onehot) / n\n    dL_dW = tf.transpose(x) @ dL_dz\n    dL_db = sum(dL_dz)\n"
+    assert examined("11", text.replace("    return {", f"{code}    return {{")).solved
+    outcome = examined("11", text.replace("    return {", f"{code}    return dL_dW, dL_db\n    return {{"))
+    assert "the parameters are a dict, so gradients has to return one too, not a tuple" in outcome.text
+
+
 def test_something_else_returned_than_was_computed(examined):
     text = solved("11").replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW, "b": p[0]}')
     outcome = examined("11", text)
@@ -286,6 +294,7 @@ def test_what_is_no_gradient_fails(code, examined):
         ("dL_dz = ...", "dL_dz = (p - onehot", "SyntaxError: '(' was never closed", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = (p - onehot) / m", "NameError: name 'm' is not defined", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = x @ p", "InvalidArgumentError: Matrix size-incompatible", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = x.T @ p", "has no attribute 'T'; its transpose is tf.transpose(...).", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = ... / n", "ValueError", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = logits(parameters, y)", "InvalidArgumentError", "return x @"),
         ("def loss(", "1 / 0\ndef loss(", "ZeroDivisionError: division by zero.", "1 / 0"),

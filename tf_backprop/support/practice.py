@@ -228,7 +228,11 @@ def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module
         lines.same(lines.numbers(returned[key]), lines.numbers(value)) for key, value in expected.items()
     ):
         return None
-    blanks = _blanks(tree)
+    blanks = {
+        name: line
+        for name, line in _blanks(tree).items()
+        if name not in theirs.made or theirs.made[name][-1].value is ...  # it may have got a value later
+    }
     if theirs.error is not None:
         at = _own_line(theirs.error, path)
         if not blanks or (at is not None and at < min(blanks.values())):
@@ -369,6 +373,8 @@ def _failure(error: BaseException, path: Path) -> str:
     """Return one line about an exception in the reader's file."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = re.sub(r"^\{\{.*?\}\} *|\[Op:.*", "", next(iter(text.strip().splitlines()), "")).strip().rstrip(".")
+    if isinstance(error, AttributeError) and text.endswith("attribute 'T'"):
+        text += "; its transpose is tf.transpose(...)"
     at = _own_line(error, path)
     where = f"{short(path)}, line {at}" if at is not None else short(path)
     if isinstance(error, SystemExit):
@@ -380,8 +386,9 @@ def _failure(error: BaseException, path: Path) -> str:
 
 
 def _chosen(names: Sequence[str]) -> list[lessons.Lesson]:
-    every = {lesson.name[:2]: lesson for lesson in lessons.select(())}
-    found = lessons.select(names) if names else [every[number] for number in EXERCISES]
+    found = lessons.select(names)
+    if not names:
+        return [lesson for lesson in found if lesson.name[:2] in EXERCISES]
     for lesson in found:
         if lesson.name[:2] not in EXERCISES:
             raise UsageError(f"lesson {lesson.name[:2]} has no exercise: they are {', '.join(EXERCISES)}")
