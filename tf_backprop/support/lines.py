@@ -201,10 +201,19 @@ def _sound(verdicts: list[Verdict], lines: Sequence[Line], names: Mapping, ours:
             if isinstance(node, ast.Name):
                 for name in line.names:
                     leads_to.setdefault(node.id, set()).update(leads_to.get(name, ()))
-    return [
-        told._replace(kind="unknown") if told.kind == "wrong" and leads_to.get(told.name, set()) & right else told
-        for told in verdicts
-    ]
+    used = {
+        name: {node.id for node in ast.walk(line.formula) if isinstance(node, ast.Name)}
+        for line in lines
+        for name in line.names
+    }
+    sound, taken_back = [], set()
+    for told in verdicts:
+        otherwise = leads_to.get(told.name, set()) & right or used[told.name] & taken_back
+        if told.kind == "wrong" and otherwise:
+            taken_back.add(told.name)
+            told = told._replace(kind="unknown")
+        sound.append(told)
+    return sound
 
 
 def relation(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str:
@@ -225,7 +234,8 @@ def relation(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str:
         if found:
             return found
     wrong = np.abs(mine - right) > TOLERANCE * np.max(np.abs(right))
-    return f"differs from the right value in {np.sum(wrong)} of its {wrong.size} numbers"
+    some = f"all of its {wrong.size} numbers" if np.all(wrong) else f"{np.sum(wrong)} of its {wrong.size} numbers"
+    return f"differs from the right value in {some}" if wrong.size > 1 else "differs from the right value"
 
 
 def first_difference(told: Verdict) -> str | None:
