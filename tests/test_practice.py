@@ -266,6 +266,33 @@ def test_a_line_that_is_written_below_the_blank_one_counts(examined):
     assert "the parameters are a dict, so gradients has to return one too, not a tuple" in outcome.text
 
 
+@pytest.mark.parametrize("seed", range(len(practice.FAULTS)))
+def test_a_planted_fault_is_found_and_named_when_it_is_mended(seed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    practice.practice("13", seed=seed)
+    path = tmp_path / "practice" / f"13_fault_{seed}.py"
+    fault, text = practice.FAULTS[seed], path.read_text(encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(LessonError, match="not solved yet: exercise 13: wrong"):
+        practice.check("13", hint=True)
+    said = capsys.readouterr().out
+    assert fault.story not in said
+    assert ", line " not in said  # to find it is the exercise
+    assert "What the loss says" in said
+    assert "Hint" in said
+    right = solved(fault.number).partition("def gradients_by_hand")[2]
+    mended = text.partition("def gradients_by_hand")[0] + "def gradients_by_hand" + right
+    path.write_text(mended.replace("a >= 0, a.dtype", "a > 0, a.dtype"), encoding="utf-8")
+    practice.check(str(path))
+    assert capsys.readouterr().out == f"{os.path.join('practice', path.name)}: mended. {fault.story}\n"
+
+
+def test_a_planted_fault_whose_sentence_is_gone(tmp_path):
+    path = tmp_path / "13_fault_0.py"
+    path.write_text(practice.planted(0).replace("This is fault", "fault"), encoding="utf-8")
+    assert "which tells the check what it is" in practice.examine(lesson_of("13"), path).text
+
+
 def test_something_else_returned_than_was_computed(examined):
     text = solved("11").replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW, "b": p[0]}')
     outcome = examined("11", text)

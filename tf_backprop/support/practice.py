@@ -35,6 +35,45 @@ EXERCISES = {
     "12": "four layers: the same steps again and again",
 }
 
+#: The lesson of wrong gradients, whose exercise is to find a mistake.
+FIND = "13"
+
+
+class Fault(NamedTuple):
+    """A mistake that is planted in a lesson's backward pass, and what is said of it when it is found."""
+
+    number: str  # of the lesson
+    right: str
+    wrong: str
+    story: str
+
+
+FAULTS = [
+    Fault(
+        "11", "(p - onehot) / n", "p - onehot", "The 1/n of the mean was missing, as in D4's own formula (lesson 11)."
+    ),
+    Fault(
+        *("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)"),
+        "The gradient for b was a mean of that for W over the pixels, as in D4's own formula (lessons 11 and 13).",
+    ),
+    Fault("08", "softmax(z)", "softmax(z, axis=0)", "The softmax was taken over the batch, and not over the classes."),
+    Fault("12", " * slope(a2)", "", "The derivative of the activation was left out in one layer."),
+    Fault("12", "a > 0, a.dtype", "a >= 0, a.dtype", "Every output of a ReLU is at least 0: a >= 0 always holds."),
+    Fault(
+        *("12", "tf.reduce_sum(dL_dz2, axis=0)", "tf.zeros_like(dL_dz2[0])"),
+        "The bias of one layer was frozen. D5 never updates any of its biases (lesson 12).",
+    ),
+    Fault(
+        *("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_mean(dL_dz3, axis=0)"),
+        "The mean over the rows was taken twice: the 1/n is in dL_dz already.",
+    ),
+    Fault(
+        *("07", 'tf.transpose(parameters["w2"])', 'tf.transpose(parameters["w2"] - 0.1 * dL_dw2)'),
+        "The error went back through a w2 that was updated already; it belongs to the w2 of the forward pass.",
+    ),
+    Fault("07", "2 * (y_hat - y)", "(y_hat - y)", "The 2 of the square was missing: the loss has no 1/2."),
+]
+
 #: The folder of the reader's files, in the current one.
 FOLDER = Path("practice")
 
@@ -42,6 +81,12 @@ TASK = """\
 Practice: replace each ... in gradients_by_hand by the right side of its line, and run this file. It
 says which line is wrong, and in what way. All other lines are right. --hint prints a hint for the
 next line, and --answer prints the line.
+"""
+
+FIND_TASK = """\
+Practice: gradients_by_hand has a mistake, or a function that it calls has. Find it, mend it, and run
+this file, which says what is wrong with which gradient. With --hint it says at which line to look.
+This is fault {seed} of lesson 13.
 """
 
 END = """\
@@ -59,6 +104,7 @@ class Outcome(NamedTuple):
     text: str  # all that there is to say
     wrong: Sequence[Mapping[str, object]] = ()  # line, name and verdict of each line that is wrong
     next: Sequence[str] = ()  # the names of the lines to which a hint would help, the first one first
+    name: str = ""  # of the exercise, where it is not the lesson's
 
     @property
     def solved(self) -> bool:
@@ -139,6 +185,16 @@ def exercise(lesson: lessons.Lesson) -> str:
     return "\n\n".join([*parts, f"\n{END}"])
 
 
+def planted(seed: int) -> str:
+    """Return a lesson's whole backward pass, in which one thing is wrong."""
+    fault = FAULTS[seed % len(FAULTS)]
+    (lesson,) = lessons.select([fault.number])
+    text = exercise(lesson).replace(TASK, FIND_TASK.format(seed=seed))
+    for line in lines.of_lesson(lesson.path.read_text(encoding="utf-8"))[0]:
+        text = text.replace(f"    {line.names[0]} = ...\n", f"    {line.text}\n")
+    return text.replace(fault.right, fault.wrong)
+
+
 def _needed(tree: ast.Module) -> list[ast.stmt]:
     """Return the definitions that loss and gradients_by_hand need, with both, in the order of the file."""
     defined = {}
@@ -182,6 +238,24 @@ def _blank(function: ast.FunctionDef, text: Sequence[str]) -> list[str]:
 
 def examine(lesson: lessons.Lesson, path: Path) -> Outcome:
     """Run a reader's file and say what is right and what is wrong in it."""
+    if lesson.name[:2] != FIND:
+        return _examine(lesson, path)
+    seed = re.search(r"This is fault (\d+) of lesson 13", path.read_text(encoding="utf-8", errors="replace"))
+    if seed is None:
+        text = (
+            f'{short(path)}: the sentence "This is fault ... of lesson 13" is gone, which tells the check what it is.'
+        )
+        return Outcome(lesson, path, "not readable", text, name=path.stem)
+    fault = FAULTS[int(seed[1]) % len(FAULTS)]
+    (base,) = lessons.select([fault.number])
+    outcome = _examine(base, path, find=True)._replace(name=path.stem)
+    if outcome.solved:
+        return outcome._replace(text=f"{short(path)}: mended. {fault.story}")
+    return outcome
+
+
+def _examine(lesson: lessons.Lesson, path: Path, find: bool = False) -> Outcome:
+    """Run a reader's file; `find` keeps to oneself which line is wrong."""
     try:
         source = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -201,14 +275,14 @@ def examine(lesson: lessons.Lesson, path: Path) -> Outcome:
         return Outcome(lesson, path, "does not run", _failure(error, path))
     function = module.__dict__.get("gradients_by_hand")
     for case in cases(lesson.name[:2]):
-        outcome = _examine_at(case, lesson, ours, function, path, tree)
+        outcome = _examine_at(case, lesson, ours, function, path, tree, find)
         if outcome is not None:
             return outcome
     report = _report(ours, function, cases(lesson.name[:2])[0])
     return Outcome(lesson, path, "solved", f"{short(path)}: solved. Each gradient is what the loss says:\n{report}")
 
 
-def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module) -> Outcome | None:
+def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module, find: bool) -> Outcome | None:
     """Return what is wrong at one point, or None."""
     tf = ours.tf
     pass_lines, names = lines.of_lesson(lesson.path.read_text(encoding="utf-8"))
@@ -241,6 +315,9 @@ def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module
     verdicts = lines.judge(pass_lines, names, right, theirs, vars(ours))
     verdicts = [told._replace(line=_statement(tree, told.line)) for told in verdicts]
     wrong = [told for told in verdicts if told.kind == "wrong"]
+    if find:
+        outcome = _by_parameter(case, lesson, ours, function, path, [], names, returned, expected)
+        return outcome._replace(next=[told.name for told in wrong])
     rows = next((part.shape[0] for part in case.batch if isinstance(part, np.ndarray)), None)
     said = [_said(told, path, rows, _sizes(parameters), case.note) for told in wrong]
     told_of = [
@@ -386,48 +463,62 @@ def _failure(error: BaseException, path: Path) -> str:
 
 
 def _chosen(names: Sequence[str]) -> list[lessons.Lesson]:
-    found = lessons.select(names)
+    """Return the lessons that words mean; of a file the first two digits tell."""
+    found = lessons.select([Path(name).name[:2] if name.endswith(".py") else name for name in names])
+    numbers = [*EXERCISES, FIND]
     if not names:
-        return [lesson for lesson in found if lesson.name[:2] in EXERCISES]
+        return [lesson for lesson in found if lesson.name[:2] in numbers]
     for lesson in found:
-        if lesson.name[:2] not in EXERCISES:
-            raise UsageError(f"lesson {lesson.name[:2]} has no exercise: they are {', '.join(EXERCISES)}")
+        if lesson.name[:2] not in numbers:
+            raise UsageError(f"lesson {lesson.name[:2]} has no exercise: they are {', '.join(numbers)}")
     return found
 
 
-def _file(lesson: lessons.Lesson) -> Path:
-    return FOLDER / lesson.path.name
+def _begun(lesson: lessons.Lesson) -> list[Path]:
+    """Return the reader's files for a lesson."""
+    if lesson.name[:2] == FIND:
+        return sorted(FOLDER.glob(f"{FIND}_fault_*.py"))
+    path = FOLDER / lesson.path.name
+    return [path] if path.is_file() else []
 
 
-def practice(*names: str) -> None:
+def practice(*names: str, seed: int = 0) -> None:
     """Write exercises into the folder practice/; without a name, list them and say which are solved.
 
     Args:
         names: numbers or names of lessons, like 11 or 12_moons_mlp
+        seed: in exercise 13, which mistake is planted
     """
     chosen = _chosen(names)
+    if seed < 0:
+        raise UsageError(f"--seed must be a whole number from 0, not {seed}")
     if not names:
-        rows = []
-        for lesson in chosen:
-            state = "not begun"
-            if _file(lesson).is_file():
-                with contextlib.redirect_stdout(io.StringIO()):
-                    state = examine(lesson, _file(lesson)).state
-            rows.append([lesson.name, EXERCISES[lesson.name[:2]], state])
-        print(table(["exercise", "what it needs", "state"], rows, as_is=True))
-        print("\npython -m tf_backprop practice 01 writes the first one, and python -m tf_backprop check 01 checks it.")
+        _list(chosen)
         return
+    FOLDER.mkdir(exist_ok=True)
     for lesson in chosen:
-        path = _file(lesson)
-        FOLDER.mkdir(exist_ok=True)
+        find, number = lesson.name[:2] == FIND, lesson.name[:2]
+        path = FOLDER / (f"{FIND}_fault_{seed}.py" if find else lesson.path.name)
+        text = planted(seed) if find else exercise(lesson)
         try:
             with open(path, "x", encoding="utf-8") as file:
-                file.write(exercise(lesson))
+                file.write(text)
         except FileExistsError:
-            number = lesson.name[:2]
             advice = f"check it with python -m tf_backprop check {number}, or rename it to begin anew"
             raise DataError(f"{path} exists and is left as it is: {advice}") from None
-        print(f"{path}: fill in its blank lines, and then run it.")
+        print(f"{path}: {'find the mistake in it' if find else 'fill in its blank lines'}, and then run it.")
+
+
+def _list(chosen: Sequence[lessons.Lesson]) -> None:
+    rows = []
+    for lesson in chosen:
+        number = lesson.name[:2]
+        needs = EXERCISES.get(number, "to find a mistake (--seed gives others)")
+        with contextlib.redirect_stdout(io.StringIO()):
+            begun = [(path.stem, needs, examine(lesson, path).state) for path in _begun(lesson)]
+        rows += begun or [(lesson.name, needs, "not begun")]
+    print(table(["exercise", "what it needs", "state"], rows, as_is=True))
+    print("\npython -m tf_backprop practice 01 writes the first one, and python -m tf_backprop check 01 checks it.")
 
 
 def check(*names: str, hint: bool = False, answer: bool = False, json: bool = False) -> None:
@@ -442,13 +533,13 @@ def check(*names: str, hint: bool = False, answer: bool = False, json: bool = Fa
     files = []
     for name in names:
         (lesson,) = _chosen([name])
-        path = Path(name) if name.endswith(".py") else _file(lesson)
-        files.append((lesson, path))
-        if not path.is_file():
-            raise DataError(
-                f"{path}: there is no such file; python -m tf_backprop practice {lesson.name[:2]} writes it"
-            )
-    files = files or [(lesson, _file(lesson)) for lesson in _chosen(()) if _file(lesson).is_file()]
+        paths = [Path(name)] if name.endswith(".py") else _begun(lesson)
+        if not paths or not paths[0].is_file():
+            path = paths[0] if paths else FOLDER / lesson.path.name
+            advice = f"python -m tf_backprop practice {lesson.name[:2]} writes it"
+            raise DataError(f"{path}: there is no such file; {advice}")
+        files += [(lesson, path) for path in paths]
+    files = files or [(lesson, path) for lesson in _chosen(()) for path in _begun(lesson)]
     if not files:
         raise UsageError("no exercise is begun: python -m tf_backprop practice lists them")
     _check(files, hint, answer, json)
@@ -485,17 +576,23 @@ def _check(files: Sequence[tuple[lessons.Lesson, Path]], hint: bool, answer: boo
         print(_json.dumps([_as_json(outcome) for outcome in outcomes], ensure_ascii=False))
     unsolved = [outcome for outcome in outcomes if not outcome.solved]
     if unsolved:
-        text = "; ".join(f"exercise {outcome.lesson.name[:2]}: {outcome.state}" for outcome in unsolved)
+        text = "; ".join(f"exercise {_name(outcome)[:2]}: {outcome.state}" for outcome in unsolved)
         raise LessonError(f"not solved yet: {text}")
 
 
+def _name(outcome: Outcome) -> str:
+    return outcome.name or outcome.lesson.name
+
+
 def _as_json(outcome: Outcome) -> dict[str, object]:
-    first = {"exercise": outcome.lesson.name, "file": str(outcome.path), "solved": outcome.solved}
+    first = {"exercise": _name(outcome), "file": str(outcome.path), "solved": outcome.solved}
     return first | {"state": outcome.state, "wrong": list(outcome.wrong), "text": outcome.text}
 
 
 def _help(outcome: Outcome, hint: bool, answer: bool) -> str:
     """Return a hint and an answer for the next line, where they are asked for; else how to ask for them."""
+    if hint and outcome.state == "wrong" and not outcome.next:
+        return "Hint: each line of gradients_by_hand is right. Look at the functions that it calls.\n"
     if outcome.solved or not outcome.next:
         return ""
     name = outcome.next[0]
