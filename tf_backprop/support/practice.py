@@ -152,7 +152,7 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
         parameters = {"W": away_from_zero(6, 10), "b": away_from_zero(10)}
         return [Case(parameters, (away_from_zero(7, 6), rng.permutation(10)[:7]))]
     units = [3, 4, 5, 6, 2]
-    parameters = {f"W{i}": away_from_zero(*units[i - 1 : i + 1]) for i in (1, 2, 3, 4)}
+    parameters = {f"W{i}": 0.7 * away_from_zero(*units[i - 1 : i + 1]) for i in (1, 2, 3, 4)}
     parameters |= {f"b{i}": away_from_zero(units[i]) for i in (1, 2, 3, 4)}
     X, Y = away_from_zero(7, 3), np.eye(2)[[0, 1, 1, 0, 1, 0, 0]]
     of_relu = Case(parameters, (X, Y, "relu"), 'with activation="relu"')
@@ -576,7 +576,7 @@ def _check(files: Sequence[tuple[lessons.Lesson, Path]], hint: bool, answer: boo
         print(_json.dumps([_as_json(outcome) for outcome in outcomes], ensure_ascii=False))
     unsolved = [outcome for outcome in outcomes if not outcome.solved]
     if unsolved:
-        text = "; ".join(f"exercise {_name(outcome)[:2]}: {outcome.state}" for outcome in unsolved)
+        text = "; ".join(f"exercise {outcome.name or outcome.lesson.name[:2]}: {outcome.state}" for outcome in unsolved)
         raise LessonError(f"not solved yet: {text}")
 
 
