@@ -5,6 +5,7 @@ what the reader has, the line is right and what it is given is not; if not, it i
 """
 
 import ast
+import functools
 import io
 import re
 import sys
@@ -66,6 +67,7 @@ def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | None:
     return found[-1] if found else None
 
 
+@functools.cache  # a lesson is looked at for each point at which a file is checked
 def of_lesson(source: str) -> tuple[list[Line], dict[str, str]]:
     """Return the lines of a lesson's gradients_by_hand, and the name of the gradient of each parameter."""
     function = function_in(ast.parse(source), "gradients_by_hand")
