@@ -274,3 +274,15 @@ def test_divergence_and_wrong_arguments(lesson, tmp_path):
     for wrong in (-0.1, 1.5, np.nan):
         with pytest.raises(UsageError, match="--momentum"):
             lesson.main(momentum=wrong, figures=tmp_path)
+
+
+def test_the_legend_of_the_square_says_what_is_grey_and_which_line_is_which(result, lesson):
+    _, ax = lesson.plot(result.losses, result.floor, result.parameters, datasets.volume_and_weight()).axes
+    (image,) = ax.images
+    right, wrong = (to_hex(image.cmap(image.norm(value))) for value in (0, 1))
+    assert (right, wrong) == ("#ffffff", "#c8c8c8")
+    legend = ax.get_legend()
+    said = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    assert list(said) == ["label 0", "label 1", "true boundary", "learned boundary", "wrong here"]
+    assert to_hex(said["wrong here"].get_facecolor()) == wrong
+    assert (said["true boundary"].get_linestyle(), said["learned boundary"].get_linestyle()) == (":", "-")

@@ -427,3 +427,9 @@ def test_best_possible_is_what_fresh_moons_do():
         here = (probability >= low) & (probability < low + 0.1)
         spread = np.sqrt(np.sum(probability[here] * (1 - probability[here])))
         assert abs(np.sum(y[here] - probability[here])) < 4 * spread
+
+
+def test_probability_is_above_a_half_where_the_answer_is_class_1(trained, lesson):
+    x = datasets.moons()[1].x
+    answers = np.argmax(lesson.forward(trained.parameters, x)[-1], axis=1)
+    np.testing.assert_array_equal(lesson.probability(trained.parameters, x, "sigmoid") > 0.5, answers == 1)

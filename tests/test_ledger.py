@@ -159,3 +159,9 @@ def test_committed_numbers_agree_with_one_another():
 def test_no_seeds_are_refused():
     with pytest.raises(UsageError, match="--mnist-seeds must be a whole number from 1 to 10,000,000, not 0"):
         ledger.renew(mnist_seeds=0)
+
+
+@pytest.mark.parametrize(("part", "last"), [(CHEAP[0], "A at step 100"), (CHEAP[1], "A at step 1400")])
+def test_only_the_last_step_is_given_an_exact_answer(part, last):
+    given = [entry.quantity for entry in ledger.entries([part], seeds=2) if entry.exact is not None]
+    assert given == [last]
