@@ -107,7 +107,7 @@ def test_the_others_still_run_and_the_status_is_1(tmp_path):
     assert process.stderr == "error: 1 failed: 10_mnist_softmax_gradient_tape\n"
     lines = process.stdout.splitlines()
     assert "FAILED" in lines[0]
-    assert "no such folder" in lines[0]
+    assert "No such file or directory" in lines[0]
     assert lines[1].startswith("01_regression")
     assert (tmp_path / "01_regression.png").exists()
     assert "1 of 2 lessons ran well" in lines[-1]

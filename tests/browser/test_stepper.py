@@ -208,8 +208,8 @@ def test_every_step_shows_a_line_that_stands_in_its_file(mode, page):
         assert state["now"], "nothing is highlighted in the graph"
         assert all(shown in state["svg"] for shown in state["now"] if shown in ("ŷ", "L"))
     first = {"identity": "h", "sigmoid": "z"}[mode]
-    assert pieces[f"{first}[0]"] == 'x @ weights["w1"]'
-    assert pieces["dL/dŷ"] == '2 * (h @ weights["w2"] - y) / y.shape[0]'
+    assert pieces[f"{first}[0]"] == 'x @ parameters["w1"]'
+    assert pieces["dL/dŷ"] == "2 * (y_hat - y) / y.shape[0]"
     assert pieces["dL/dw1[1,2]"] == f"tf.transpose(x) @ dL_d{first}"
     assert pieces["new w2[2]"] == "w - learning_rate * dL_dw"
 
@@ -224,7 +224,7 @@ def test_what_is_heard(page):
     assert page.root.get_attribute("role") == "group"
     assert page.root.accessible_name == "One update of a network, step by step"
     assert page.find("svg").get_attribute("role") == "img"
-    assert page.find("svg").accessible_name.startswith("The network: ")
+    assert page.find("svg").accessible_name.startswith("The network has two inputs x")
     for control in page.all("button, input"):
         assert control.accessible_name, control.get_attribute("outerHTML")
     names = [box.accessible_name for box in page.all("input[type=number]")]
