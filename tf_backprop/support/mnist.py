@@ -226,6 +226,7 @@ def download() -> Found:
 
 def _fetch(url: str) -> bytes:
     """Return what is at `url`. A thread receives it, for nothing else bounds the look-up of a name."""
+    from rich.console import Console
     from rich.progress import Progress
 
     content, errors, start = bytearray(), [], time.monotonic()
@@ -240,7 +241,8 @@ def _fetch(url: str) -> bytes:
 
     thread = threading.Thread(target=receive, daemon=True)
     thread.start()
-    with Progress(transient=True, disable=not (sys.stdout and sys.stdout.isatty())) as progress:
+    console = Console(quiet=not (sys.stdout and sys.stdout.isatty()))
+    with Progress(transient=True, console=console) as progress:
         task = progress.add_task("downloading MNIST", total=DOWNLOAD)
         while thread.is_alive():
             thread.join(0.05)
