@@ -176,6 +176,7 @@ def test_what_one_should_see(result):
     assert np.mean((x @ product > 0.5) == (y == 1)) == pytest.approx(0.375)  # known-mistakes, M7
 
 
+@pytest.mark.slow
 def test_other_seeds_stay_above_the_floor_and_come_near(lesson, tmp_path):
     for seed in (2, 3):
         run = lesson.main(seed=seed, figures=tmp_path)

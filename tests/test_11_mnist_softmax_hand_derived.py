@@ -219,6 +219,7 @@ def test_reaches_what_a_converged_model_does(lesson, default_result, tmp_path):
         assert run.test_accuracy > converged - 0.05
 
 
+@pytest.mark.slow
 def test_try_document_formula_and_its_real_step(lesson, default_result, tmp_path):
     document = lesson.main(data="digits", document_formula=True, figures=tmp_path)
     longer = lesson.main(data="digits", learning_rate=1.0, figures=tmp_path)
@@ -257,6 +258,7 @@ def test_document_formula_gives_the_published_column(lesson, tmp_path):
 
 
 @pytest.mark.mnist
+@pytest.mark.slow
 @pytest.mark.parametrize("name", THREE[:2])
 def test_published_column(name, load, tmp_path):
     lesson = load(name)
@@ -276,6 +278,7 @@ def test_accuracy_of_the_first_images_is_the_lower_one(lesson, tmp_path):
 
 
 @pytest.mark.mnist
+@pytest.mark.slow
 def test_the_three_end_with_the_same_weights_on_mnist(load, tmp_path):
     options = {"data": "mnist", "mnist_dir": os.environ["MNIST_DIR"], "figures": tmp_path}
     three = [load(name).main(**options).parameters for name in THREE]

@@ -293,6 +293,7 @@ def test_what_is_printed_is_what_is_returned(run):
         assert re.search(rf"^{row.quantity} +{row.learned:.6g} +{row.expected:.6g}$", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_documents_numbers_are_those_of_its_code_and_stand_beside_its_own_network(lesson, tmp_path, monkeypatch):
     monkeypatch.setattr(lesson, "train", lambda parameters, *_: parameters)
     own = lesson.main(train_biases=False, figures=tmp_path).comparison

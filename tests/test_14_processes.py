@@ -240,7 +240,7 @@ def test_what_all_workers_print_is_printed_once(two_and_printed):
 @pytest.mark.parametrize(
     ("rank", "what", "said"),
     [
-        (1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL"),
+        pytest.param(1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL", marks=slow),
         pytest.param(0, signal.SIGKILL, "error: worker 0 was killed by SIGKILL", marks=slow),
         pytest.param(1, signal.SIGTERM, "error: worker 1 was killed by SIGTERM", marks=slow),
         pytest.param(1, signal.SIGSTOP, "error: no sign of life from worker 1", marks=slow),

@@ -320,6 +320,7 @@ def test_the_cost_of_an_epoch_is_the_cost_of_no_weights(digits):
 
 
 @pytest.mark.mnist
+@pytest.mark.slow
 def test_all_test_images_give_a_higher_accuracy_than_the_first_3000(load, tmp_path):
     assert "0.904 for the first two ways and 0.914 for the third" in SAID
     lesson = load("11_mnist_softmax_hand_derived")
