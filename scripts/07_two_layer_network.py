@@ -130,8 +130,7 @@ def parameters_of(slots):
 
 # Lessons 01, 02 and 05 take few steps, in a plain Python loop. Here the loop would spend most of
 # its time on calling TensorFlow, and not on arithmetic. So @tf.function turns this loop into a
-# graph, once per optimizer, in which PER_CALL updates run without Python. The run took a tenth
-# of the time of a plain loop.
+# graph, once per optimizer, in which PER_CALL updates run without Python.
 @tf.function
 def run(optimizer, slots, x, y, first, last, learning_rate, momentum):
     """Take the updates `first` to `last`; return the slots, and the loss after each update."""

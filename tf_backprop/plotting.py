@@ -1,4 +1,4 @@
-"""One function a kind of figure: it takes arrays, draws into `ax` (a new figure's without it), returns the figure."""
+"""Figures in the style of the lessons: made, drawn and saved."""
 
 import contextlib
 from collections.abc import Iterator

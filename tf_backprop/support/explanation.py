@@ -83,14 +83,16 @@ def _call(function: Callable, *arguments):
     return local, result
 
 
+def comments_of(source: str) -> dict[int, str]:
+    """Return the comments of a source by the number of their line."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+
+
 def _lines(function: Callable, returned: str) -> list[tuple[str, str, str]]:
     """Return symbols, formula and comment of each assignment, and of what is returned without a name."""
     source = inspect.cleandoc("\n" + inspect.getsource(function))
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
+    comments = comments_of(source)
     lines = []
     for statement in ast.parse(source).body[0].body:
         why = comments.get(statement.end_lineno, "")

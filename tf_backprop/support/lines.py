@@ -6,14 +6,13 @@ what the reader has, the line is right and what it is given is not; if not, it i
 
 import ast
 import functools
-import io
 import re
 import sys
-import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tf_backprop.support.calls import named, to_numpy
+from tf_backprop.support.explanation import comments_of
 
 import numpy as np
 
@@ -71,11 +70,7 @@ def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | None:
 def of_lesson(source: str) -> tuple[list[Line], dict[str, str]]:
     """Return the lines of a lesson's gradients_by_hand, and the name of the gradient of each parameter."""
     function = function_in(ast.parse(source), "gradients_by_hand")
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
+    comments = comments_of(source)
     names = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Dict):
