@@ -138,3 +138,23 @@ def test_the_advice_fits_the_cause(said, advice, monkeypatch, tmp_path):
     assert advice in doctor.cure("tensorflow", said)
     (tmp_path / "tensorflow.py").write_text("")
     assert doctor.cure("tensorflow", said).startswith("tensorflow.py is taken for the package")
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "said"),
+    [
+        ((3, 11, 2), ModuleNotFoundError("no", name="sklearn"), "has no sklearn: run make demo, or "),
+        ((3, 14, 0), ModuleNotFoundError("no", name="numpy"), "is Python 3.14.0: use Python 3.10 to 3.13, "),
+        ((3, 9, 6), TypeError("unsupported operand"), "is Python 3.9.6: use Python 3.10 to 3.13, "),
+        ((3, 11, 2), TypeError("unsupported operand"), ""),
+        ((3, 11, 2), ModuleNotFoundError("no", name="tensorflow.python"), ""),
+    ],
+)
+def test_what_a_python_lacks_is_told_from_other_errors(version, error, said, monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.setattr(doctor.sys, "version_info", version)
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert doctor.lack(error).startswith(f"{sys.executable} {said}" if said else "")
+    assert bool(doctor.lack(error)) == bool(said)
+    (tmp_path / "pyproject.toml").unlink()  # installed: there is no checkout
+    assert "make demo" not in doctor.lack(error)

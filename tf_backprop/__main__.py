@@ -10,6 +10,7 @@ def main() -> None:
     """Import no more than the command needs: the doctor must run where nothing else does."""
     from tf_backprop.support import arguments
 
+    sys.excepthook = arguments.before_run
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word == "doctor":
         from tf_backprop.support import doctor

@@ -34,6 +34,17 @@ SHARED_HELP = {
 }
 
 
+def before_run(kind: type, error: BaseException, trace: types.TracebackType) -> None:
+    """Be ``sys.excepthook``: what ends a program before `run`, Ctrl-C or what this Python lacks, in one line."""
+    from tf_backprop.support import doctor
+
+    if kind is KeyboardInterrupt:
+        _fail("interrupted", 130)
+    if lack := doctor.lack(error):
+        _fail(lack, 1)
+    sys.__excepthook__(kind, error, trace)
+
+
 def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: bool | None = None) -> Result:
     """Call `main` with what the command line says and return its result.
 

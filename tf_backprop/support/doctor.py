@@ -3,9 +3,12 @@
 By itself it imports the standard library only, for what it looks for may not be there.
 """
 
+from __future__ import annotations  # as in arguments.py
+
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,9 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop.support.files import FIGURES
+from tf_backprop.support.files import FIGURES, ROOT, short
 
-ROOT = Path(__file__).resolve().parents[2]
 DISK = 100  # megabytes that the figures, and a download of MNIST, need
 
 
@@ -83,6 +85,21 @@ def cure(name: str, said: str) -> str:
                 return f"{file} is taken for the package: rename it"
     advice = next(advice for pattern, advice in CURES.items() if re.search(pattern, said))
     return advice.format(python=sys.executable, name=name)
+
+
+def lack(error: BaseException) -> str:
+    """Return what this Python lacks where a program has ended with `error`, and what to do; nothing if not for that."""
+    missing = str(error.name) if isinstance(error, ModuleNotFoundError) else "."
+    if "." in missing and sys.version_info >= (3, 10):
+        return ""
+    version, advice = python().found, python().advice
+    found = f"{sys.executable} " + (f"is Python {version}" if advice else f"has no {missing}")
+    own = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if own.exists() and sys.prefix != str(ROOT / ".venv"):
+        advice = f"use {shlex.join([short(own), *getattr(sys, 'orig_argv', ['', *sys.argv])[1:]])}"
+    elif not (ROOT / "pyproject.toml").exists():
+        advice = advice or f"run {sys.executable} -m pip install tf-backprop"
+    return f"{found}: {advice or f'run make demo, or {sys.executable} -m pip install -e {ROOT}'}"
 
 
 def packages() -> Iterator[Finding]:

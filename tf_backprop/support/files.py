@@ -1,5 +1,7 @@
 """Where figures go, and a file written whole or not at all."""
 
+from __future__ import annotations  # as in arguments.py
+
 import os
 import tempfile
 from collections.abc import Callable
@@ -8,10 +10,10 @@ from typing import IO
 
 from tf_backprop.support.errors import DataError
 
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Where figures go unless a lesson is told otherwise: the checkout's own folder, or one below the working directory.
-FIGURES = (_ROOT if (_ROOT / "pyproject.toml").is_file() else Path()) / "figures"
+FIGURES = (ROOT if (ROOT / "pyproject.toml").is_file() else Path()) / "figures"
 
 #: Temporary files of which a process that is ended at once must not leave any.
 UNFINISHED: set[str] = set()
@@ -19,7 +21,7 @@ UNFINISHED: set[str] = set()
 
 def short(path: Path) -> str:
     """Return how to name a file to the reader: from the working directory where it is below that."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    return os.path.relpath(path) if Path.cwd() in path.parents else str(path)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], option: str = "--figures") -> None:
