@@ -159,7 +159,7 @@ def find_mnist() -> Finding:
     if found is None:
         advice = "the lessons that want it download it, or run on the small digits"
         return Finding("MNIST", "; ".join(["not on this machine", *problems]), advice, fatal=False)
-    advice = "" if found.name == "MNIST" else "images of its form, but not the MNIST of the documents"
+    advice = "" if found.name == "MNIST" else f"not the MNIST of the documents, but {found.name} images of its form"
     return Finding("MNIST", str(found.place), advice, fatal=False)
 
 

@@ -30,6 +30,12 @@ MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 #: SHA-256 of MNIST's bytes, headers aside: training images and labels, test images and labels.
 SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
 
+#: MD5 of the four files of Fashion-MNIST, unpacked, in the order of FILES.
+FASHION = (
+    "f4a8712d7a061bf5bd6d2ca38dc4d50a 9018921c3c673c538a1fc5bad174d6f9 "
+    "8181f5470baa50b63fa0f6fddb340f0a 15d484375f8d13e6eb1aabb0c3f46965"
+)
+
 WANTED = "--mnist-dir and MNIST_DIR name the folder of MNIST's four files, or an .npz file"
 
 #: Bytes that a download has, about, and that no file of MNIST's exceeds.
@@ -55,7 +61,7 @@ class Found(NamedTuple):
 
     place: Path | str
     arrays: dict[str, np.ndarray]  # bytes, by the names of FILES
-    name: str  # "MNIST" if they are the documents', else "other"
+    name: str  # "MNIST" if they are the documents', "Fashion-MNIST", or "other"
 
 
 def find(mnist_dir: Path | str | None = None) -> tuple[Found | None, list[str]]:
@@ -93,7 +99,11 @@ def _found(place: Path | str, arrays: dict[str, np.ndarray]) -> Found:
         if array.ndim == 1 and array.max() > 9:
             raise DataError(f"{place}: {name} has a label {array.max()}, MNIST's go from 0 to 9")
         digest.update(array)
-    return Found(place, arrays, "MNIST" if digest.hexdigest() == SHA256 else "other")
+    if digest.hexdigest() == SHA256:
+        return Found(place, arrays, "MNIST")
+    files = [hashlib.md5(_header(a.shape) + a.tobytes(), usedforsecurity=False) for a in arrays.values()]
+    fashion = " ".join(file.hexdigest() for file in files) == FASHION
+    return Found(place, arrays, "Fashion-MNIST" if fashion else "other")
 
 
 def _read_named(place: Path) -> Found:
