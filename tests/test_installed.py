@@ -1,5 +1,6 @@
 """The package as a wheel, in an environment of its own, and as an sdist: the lessons travel with it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,14 @@ def test_lesson_14_of_an_installed_package_starts_its_workers(installed, tmp_pat
 def test_without_any_lesson_nothing_ran_well(tmp_path):
     with pytest.raises(DataError, match="holds no lessons"):
         lessons.select([], tmp_path)
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert (
+        re.findall(r"^## ([\d.]+)", (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+        == version
+    )
 
 
 @pytest.mark.slow
