@@ -3,6 +3,7 @@
 ``doctor`` looks at the machine, ``practice`` writes exercises, and ``check`` checks them.
 """
 
+import os
 import sys
 
 
@@ -27,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path[:] = [folder for folder in sys.path if folder != os.getcwd()]  # a reader's random.py there is not Python's
     main()

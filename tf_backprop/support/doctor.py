@@ -68,6 +68,7 @@ CURES = {
     r"No module named '(tensorflow|numpy|matplotlib)'$": "run: {python} -m pip install '{name}'",
     r"DLL load failed": "install Microsoft's Visual C++ Redistributable for x64, and start again",
     r"SIGILL|Illegal instruction|AVX": "this processor lacks AVX, which TensorFlow needs: use another machine or Colab",
+    r"temporary directory": "name a folder that can be written with TMPDIR",
     r"SIGKILL|MemoryError|Cannot allocate": "memory is short: close other programs",
     r"Descriptors cannot|[Pp]rotobuf|NumPy 1\.x|multiarray|dtype size changed": (
         "its packages do not fit together: make a new environment for tf-backprop alone"
@@ -88,6 +89,8 @@ def cure(name: str, said: str) -> str:
 
 def lack(error: BaseException) -> str:
     """Return what this Python lacks where a program has ended with `error`, and what to do; nothing if not for that."""
+    if "temporary directory" in str(error):
+        return f"{error.strerror}; {cure('', str(error))}"
     missing = str(error.name) if isinstance(error, ModuleNotFoundError) else "."
     if "." in missing and sys.version_info >= (3, 10):
         return ""
