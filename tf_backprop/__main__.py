@@ -9,9 +9,9 @@ import sys
 
 def main() -> None:
     """Import no more than the command needs: the doctor must run where nothing else does."""
-    from tf_backprop.support import arguments
+    from tf_backprop.support import arguments, lessons
 
-    sys.excepthook = arguments.before_run
+    sys.excepthook = lessons.load(lessons.SCRIPTS / "tf_backprop.py").before_run
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word == "doctor":
         from tf_backprop.support import doctor

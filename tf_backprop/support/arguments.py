@@ -34,21 +34,6 @@ SHARED_HELP = {
 }
 
 
-def before_run(kind: type, error: BaseException, trace: types.TracebackType) -> None:
-    """Be ``sys.excepthook``: what ends a program before `run`, Ctrl-C or what this Python lacks, in one line."""
-    if kind is KeyboardInterrupt:
-        _fail("interrupted", 130)
-    if lack := _lack(error):
-        _fail(lack, 1)
-    sys.__excepthook__(kind, error, trace)
-
-
-def _lack(error: BaseException) -> str:
-    from tf_backprop.support import doctor  # where something is wrong only
-
-    return doctor.lack(error)
-
-
 def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: bool | None = None) -> Result:
     """Call `main` with what the command line says and return its result.
 
@@ -86,8 +71,6 @@ def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: b
     except BrokenPipeError:  # the reader of a pipe has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except ImportError as error:  # such as that of a window where there is no screen
-        _fail(_lack(error) or str(error), 1)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
 

@@ -3,12 +3,9 @@
 By itself it imports the standard library only, for what it looks for may not be there.
 """
 
-from __future__ import annotations  # as in arguments.py
-
 import os
 import platform
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -20,8 +17,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop.support.files import FIGURES, ROOT, short
+from tf_backprop.support.files import FIGURES
 
+ROOT = Path(__file__).resolve().parents[2]
 DISK = 100  # megabytes that the figures, and a download of MNIST, need
 
 
@@ -69,7 +67,7 @@ CURES = {
     r"DLL load failed": "install Microsoft's Visual C++ Redistributable for x64, and start again",
     r"SIGILL|Illegal instruction|AVX": "this processor lacks AVX, which TensorFlow needs: use another machine or Colab",
     r"temporary directory": "name a folder that can be written with TMPDIR",
-    r"SIGKILL|MemoryError|Cannot allocate": "memory is short: close other programs",
+    r"SIGKILL|SIGABRT|failed to map|MemoryError|Cannot allocate": "memory is short, or limited (ulimit -a)",
     r"Descriptors cannot|[Pp]rotobuf|NumPy 1\.x|multiarray|dtype size changed": (
         "its packages do not fit together: make a new environment for tf-backprop alone"
     ),
@@ -80,28 +78,12 @@ CURES = {
 def cure(name: str, said: str) -> str:
     """Return what to do about a package that cannot be imported: a file of the user's may be in its place."""
     for folder in map(Path, [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), "."]):
-        for file in (folder / f"{name}.py", folder / name / "__init__.py"):
-            if file.is_file() and "site-packages" not in str(file.absolute()):
-                return f"{file} is taken for the package: rename it"
+        for taken in (name, *re.findall(r"from '(\w+)' \(", said)):  # or for Python's own, as random.py
+            for file in (folder / f"{taken}.py", folder / taken / "__init__.py"):
+                if file.is_file() and "site-packages" not in str(file.absolute()):
+                    return f"{file} is taken for the package: rename it"
     advice = next(advice for pattern, advice in CURES.items() if re.search(pattern, said))
     return advice.format(python=sys.executable, name=name)
-
-
-def lack(error: BaseException) -> str:
-    """Return what this Python lacks where a program has ended with `error`, and what to do; nothing if not for that."""
-    if "temporary directory" in str(error):
-        return f"{error.strerror}; {cure('', str(error))}"
-    missing = str(error.name) if isinstance(error, ModuleNotFoundError) else "."
-    if "." in missing and sys.version_info >= (3, 10):
-        return ""
-    version, advice = python().found, python().advice
-    found = f"{sys.executable} " + (f"is Python {version}" if advice else f"has no {missing}")
-    own = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if own.exists() and sys.prefix != str(ROOT / ".venv"):
-        advice = f"use {shlex.join([short(own), *getattr(sys, 'orig_argv', ['', *sys.argv])[1:]])}"
-    elif not (ROOT / "pyproject.toml").exists():
-        advice = advice or f"run {sys.executable} -m pip install tf-backprop"
-    return f"{found}: {advice or f'run make demo, or {sys.executable} -m pip install -e {ROOT}'}"
 
 
 def packages() -> Iterator[Finding]:

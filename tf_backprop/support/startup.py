@@ -1,7 +1,5 @@
 """TensorFlow imported once, quietly and quickly, before a lesson uses it."""
 
-from __future__ import annotations  # as in arguments.py
-
 import contextlib
 import gc
 import importlib.util
