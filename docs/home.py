@@ -30,7 +30,7 @@ class LessonCard(SphinxDirective):
     """
 
     required_arguments = 1
-    option_spec = {"panel": lambda text: [int(part) for part in text.split()], "after": directives.unchanged}  # noqa: RUF012
+    option_spec = {"panel": lambda text: [float(part) for part in text.split()], "after": directives.unchanged}  # noqa: RUF012
 
     def run(self):
         """Return the nodes of the card."""
@@ -55,9 +55,8 @@ class LessonCard(SphinxDirective):
 {lesson.question}
 
 {facts}"""
-        source, line = self.get_source_info()
         card = nodes.container(classes=["card", "lesson-card"])
-        self.state.nested_parse(StringList(text.splitlines(), source), self.content_offset, card)
+        self.state.nested_parse(StringList(text.splitlines(), self.get_source_info()[0]), self.content_offset, card)
         card[-1]["facts"] = {
             "read": f"{readme.minutes_to_read(lesson):.0f}",
             "run": f"{seconds_to_run(lesson):.0f}",
@@ -70,8 +69,8 @@ def crop(figure, box):
     """Return a part of a figure, `box` in per cent, without its white margin, and whether the part cuts through it."""
     pixels = np.asarray(figure)
     height, width, _ = pixels.shape
-    left, top, right, bottom = box
-    part = pixels[top * height // 100 : bottom * height // 100, left * width // 100 : right * width // 100]
+    left, top, right, bottom = np.round(np.multiply(box, [width, height, width, height]) / 100).astype(int)
+    part = pixels[top:bottom, left:right]
     inked = (part < 250).any(axis=-1)  # (height, width)
     cut = bool(inked[0].any() or inked[-1].any() or inked[:, 0].any() or inked[:, -1].any())
     (top, *_, bottom), (left, *_, right) = (np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0))

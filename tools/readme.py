@@ -45,7 +45,7 @@ def minutes_to_read(lesson: lessons.Lesson) -> float:
     source = lesson.path.read_text(encoding="utf-8")
     first, *acts = source.split("\n# %%\n")[:5]
     comments = explanation.comments_of("\n".join(acts)).values()
-    words = sum(len(text.split()) for text in (ast.get_docstring(ast.parse(first)), *comments))
+    words = sum(len(re.findall(r"\w\S*", text)) for text in (ast.get_docstring(ast.parse(first)), *comments))
     code = [line for act in acts for line in act.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return words / WORDS + len(code) / LINES
 
