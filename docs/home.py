@@ -101,11 +101,17 @@ def describe(app, pagename, templatename, context, doctree):
     if doctree is None or "description" in context["metatags"]:
         return
     own = (node for node in doctree.findall(nodes.paragraph) if isinstance(node.parent, nodes.section | nodes.document))
-    text = " ".join(next(own, nodes.paragraph()).astext().split())
-    while len(text) > 160:  # what a search engine shows
-        text = text[: text.rstrip(".").rfind(". ") + 1] or text[: text.rfind(" ", 0, 159)] + "…"
+    text = shortened(" ".join(next(own, nodes.paragraph()).astext().split()))
     if text:
         context["metatags"] += f'\n<meta name="description" content="{html.escape(text)}">\n'
+
+
+def shortened(text, most=160):
+    """Return a text up to the end of a sentence, or else of a word, within what a search engine shows."""
+    if len(text) <= most:
+        return text
+    end = max(text.rfind(stop, 0, most) + 1 for stop in (". ", "? ", "。"))
+    return text[:end] if end else text[: text.rfind(" ", 0, most)] + "…"
 
 
 def label_cells(translator, node):
