@@ -57,7 +57,7 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "show_prev_next": True,
 }
-html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": []}
+html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": [], "glossary": [], "genindex": []}
 
 copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 gettext_compact = False

@@ -60,7 +60,7 @@ class LessonCard(SphinxDirective):
         card[-1]["facts"] = {
             "read": f"{readme.minutes_to_read(lesson):.0f}",
             "run": f"{seconds_to_run(lesson):.0f}",
-            "after": self.options.get("after"),
+            "after": ", ".join(self.options.get("after", "").split()),
         }
         return [card]
 

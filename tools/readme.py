@@ -57,23 +57,23 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
 
 
 def call_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return one row per call of TensorFlow 1: what it was, what it became, and what changes without an error."""
+    """Return a row per call of TensorFlow 1: what it was, and where; what it became; what changes without an error."""
     scripts = {lesson.name[:2]: lesson.name for lesson in lessons.find()}
 
-    def called(name, text):
-        return f"`{name}`: {text}" if name else text
+    def became(row):
+        name = row["TensorFlow 2"]
+        again = row["what it became"].startswith("the same") and row["TensorFlow 1"].startswith(f"{name}(")
+        return row["what it became"] if again or not name else f"`{name}`: {row['what it became']}"
 
     made = [
         [
-            called(row["TensorFlow 1"], row["what it was"]),
-            called(row["TensorFlow 2"], row["what it became"]),
+            f"`{row['TensorFlow 1']}`: {row['what it was']} ({row['document']})",
+            f"{became(row)} ([{row['lesson']}](../scripts/{scripts[row['lesson']]}.py))",
             row["what changes without a word"],
-            row["document"],
-            f"[{row['lesson']}](../scripts/{scripts[row['lesson']]}.py)",
         ]
         for row in rows
     ]
-    return markdown(["TensorFlow 1", "TensorFlow 2", "what changes without an error", "document", "lesson"], made)
+    return markdown(["TensorFlow 1", "TensorFlow 2", "what changes without an error"], made)
 
 
 def calls() -> list[dict[str, str]]:
