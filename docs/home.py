@@ -44,7 +44,8 @@ class LessonCard(SphinxDirective):
         if cut:
             where = self.get_location()
             logger.warning("the panel of %s cuts through what the figure shows", lesson.name, location=where)
-        facts = "{read} min to read, {run} s to run."
+        seconds = seconds_to_run(lesson)
+        facts = "{read} min to read." if seconds is None else "{read} min to read, {run} s to run."
         facts += " Read {after} first." if "after" in self.options else ""
         text = f"""
 .. image:: /_build/panels/{figure.name}
@@ -59,7 +60,7 @@ class LessonCard(SphinxDirective):
         self.state.nested_parse(StringList(text.splitlines(), self.get_source_info()[0]), self.content_offset, card)
         card[-1]["facts"] = {
             "read": f"{readme.minutes_to_read(lesson):.0f}",
-            "run": f"{seconds_to_run(lesson):.0f}",
+            "run": f"{seconds or 0:.0f}",
             "after": ", ".join(self.options.get("after", "").split()),
         }
         return [card]
@@ -78,9 +79,9 @@ def crop(figure, box):
 
 
 def seconds_to_run(lesson):
-    """Return the median wall time of the lesson's whole process, as ``make bench`` measured it."""
-    measured = {process["name"]: process["seconds"] for process in results.read()["processes"]}
-    return statistics.median(measured[lesson.name])
+    """Return the median wall time of the lesson's whole process, or None if ``make bench`` has not measured it yet."""
+    measured = {process["name"]: statistics.median(process["seconds"]) for process in results.read()["processes"]}
+    return measured.get(lesson.name)
 
 
 def fill_in_facts(app, doctree):
