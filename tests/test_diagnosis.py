@@ -3,7 +3,7 @@
 import functools
 
 from tf_backprop import check_gradients
-from tf_backprop.support.diagnosis import layers
+from tf_backprop.support.layers import layers
 from tools import mistakes, readme
 
 import numpy as np
@@ -17,14 +17,20 @@ SAID = {
     "db a mean on top of 1/n": ("7 times too small", "the mean over the rows is taken twice (the batch has 7 rows)"),
     "sign": ("the sign is wrong", "look at the start, where the loss meets the output"),
     "a 2 too many": ("2 times too large", "a 2 too many"),
-    "no σ' at the output": ("numbers are wrong", "look first at the error dL/dz at the output"),
-    "no σ' in the hidden layer": ("numbers are wrong", "times the derivative of the activation"),
-    "σ' of a": ("numbers are wrong", "times the derivative of the activation"),
-    "no ReLU'": ("not zero in", "looks like units of ReLU that are dead"),
-    "ReLU' as a >= 0": ("not zero in", "or is taken as a >= 0"),
-    "hidden delta from W2 already updated": ("numbers are wrong", "with the W2 of the forward pass"),
+    "no σ' at the output": (
+        "a derivative is missing",
+        "W2, b2: On single rows the derivative of the sigmoid, a (1 - a), is missing",
+    ),
+    "no σ' in the hidden layer": ("a derivative is missing", "the derivative of the sigmoid, a (1 - a), is missing"),
+    "σ' of a": ("a derivative taken of a", "the derivative of the sigmoid, a (1 - a), is taken at a, and not at z"),
+    "no ReLU'": ("ReLU's derivative is missing", "looks like the derivative of ReLU at units that are not active"),
+    "ReLU' as a >= 0": ("ReLU's derivative is missing", "or taken as a >= 0, which always holds"),
+    "hidden delta from W2 already updated": (
+        "W2 is updated already",
+        "W2 after a step with the learning rate 0.5: take all gradients first",
+    ),
     "all after an update": ("taken after an update", "all parameters took a step with the learning rate 0.1"),
-    "W for Wᵀ": ("numbers are wrong", "dL/dz W2ᵀ"),
+    "W for Wᵀ": ("W2 itself in place of W2ᵀ", "made with W2 itself, and not with its transpose"),
     "dW transposed": ("transposed", "b2 is right, so the error dL/dz of its layer is right: look at the product"),
     "db over axis 1": ("summed over the wrong axis", "has the shape (7,), b1 has (5,): 7 is the number of rows"),
     "db not summed": ("the sum over axis 0 is missing", "has the shape (7, 5), b1 has (5,)"),
@@ -35,8 +41,11 @@ SAID = {
     "frozen biases": ("all zero", "would never be trained"),
     "no bias gradient": ("missing", "would never be trained"),
     "None": ("None", "is None, not an array"),
-    "softmax over the batch": ("numbers are wrong", "look first at the error dL/dz at the output"),
-    "softmax' by element": ("numbers are wrong", "look first at the error dL/dz at the output"),
+    "softmax over the batch": ("the rows are mixed", "Looks like a softmax that goes over the rows"),
+    "softmax' by element": (
+        "zero in some numbers of each row",
+        "looks like a derivative of the softmax without the terms",
+    ),
     "no L2": ("weight decay: too little", "0.6 times the parameter itself"),
     "L2 without its 2": ("weight decay: too little", "0.3 times the parameter itself"),
     "L2 twice": ("weight decay: too much", "0.6 times the parameter itself"),
@@ -46,7 +55,7 @@ SAID = {
     "wrong by 1e-5": ("1.00001 times the right one", "look at the product that makes W1's gradient"),
     "(n, 1) - (n,) in the loss": ("the loss broadcasts", "becomes (7, 7). Mend the loss."),
     "no 1/n, samples in columns": ("7 times too large", "the 1/n of the mean is missing"),
-    "W for Wᵀ, samples in columns": ("numbers are wrong", "dL/dz W2ᵀ"),
+    "no ReLU', samples in columns": ("ReLU's derivative is missing", "not active"),
 }
 
 

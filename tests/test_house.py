@@ -17,7 +17,7 @@ ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
 #: Beside what the lessons need: the rooms that name a reader's mistake, practice, and the one that looks at a machine.
-BESIDE = {"calls", "slopes", "judging", "diagnosis", "doctor", "practice", "lines"}
+BESIDE = {"calls", "slopes", "case", "judging", "diagnosis", "single_rows", "layers", "doctor", "practice", "lines"}
 
 
 def lines(files):

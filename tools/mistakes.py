@@ -233,7 +233,7 @@ def mistakes() -> list[Mistake]:
             "11",
         ),
         Mistake(
-            "W for Wᵀ, samples in columns",
+            "no ReLU', samples in columns",
             columns(cross_entropy),
             columns(lambda p, x, y: by_hand(p, x, y, "no ReLU'")),
             turned,

@@ -145,9 +145,11 @@ class Functions:
         self.fine &= number.dtype.itemsize > 4 or number.dtype.kind != "f"
         return float(number.reshape(()))
 
-    def gradients(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    def gradients(
+        self, values: Mapping[str, np.ndarray], batch: Sequence | None = None
+    ) -> dict[str, np.ndarray | None]:
         """Return the gradients by the names of the parameters: None where one is None, no entry where there is none."""
-        result = self._call("gradients", values, None)
+        result = self._call("gradients", values, batch)
         if result is None:
             raise GradientError("gradients returns None: is its return missing?")
         found = named(result)
@@ -168,14 +170,16 @@ class Functions:
         except Exception as error:
             raise GradientError(f"the gradient for {name} is no array of numbers: {type(value).__name__}") from error
 
-    def tape(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    def tape(self, values: Mapping[str, np.ndarray], batch: Sequence | None = None) -> dict[str, np.ndarray | None]:
         """Return the gradients of TensorFlow's own tape, None where it has none."""
         import tensorflow as tf
 
         arrays = self.parameters(values)
         with tf.GradientTape() as tape:
             tape.watch([array for array in arrays if tf.is_tensor(array)])
-            result = self.functions["loss"](rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch))
+            result = self.functions["loss"](
+                rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch if batch is None else batch)
+            )
         found = tape.gradient(result, arrays)
         return {name: None if g is None else to_numpy(g) + 0.0 for name, g in zip(self.given, found, strict=True)}
 
