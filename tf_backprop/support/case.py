@@ -9,6 +9,9 @@ from tf_backprop.support.slopes import Slopes, projected
 
 import numpy as np
 
+#: At most so many rows are looked at alone.
+ROWS = 4
+
 
 class Finding(NamedTuple):
     """What a wrong gradient looks like: in a few words, in a sentence, and as a factor where it is one."""
@@ -61,11 +64,8 @@ class Case:
 
     def slopes_of(self, loss: Callable, values: Mapping | None = None) -> np.ndarray | None:
         """Return the slopes of another loss, or at another point; None where it cannot be computed there."""
-        try:
-            slopes = self.slopes.at(loss, values)
-            found = np.array([slopes.quick(self.name, v).value for v in self.along])
-        except GradientError:
-            return None
+        slopes = self.slopes.at(loss, values)
+        found = np.array([slopes.quick(self.name, v).value for v in self.along])
         return found if np.all(np.isfinite(found)) else None
 
 
@@ -87,9 +87,10 @@ class Context(NamedTuple):
     sizes: Mapping[int, str]  # the sizes of parameters, and of which one
     batch: Sequence
     loss: Callable  # loss(values, batch)
-    gradients_of: Callable  # gradients_of(values, batch): nothing where they cannot be had
+    gradients_of: Callable  # gradients_of(values, batch)
     on_row: Callable  # on_row(i, scale, names): row i alone, with some parameters times a scale
     right: Callable  # right(): the right gradients, by the tape or number by number; None where that takes long
+    tape: Callable  # tape(): the function (values, batch) of the tape's gradients; None where it is not right
     chain: Sequence[tuple[str, str | None]]  # the weights and the bias of each layer, in order, where they are layers
 
     def part(self, start: int, stop: int) -> list:
@@ -101,6 +102,18 @@ class Context(NamedTuple):
         if len(shape) == 0 or shape[0 if self.axis == 0 else -1] != self.rows:
             return part
         return part[rows] if self.axis == 0 or len(shape) == 1 else part[..., rows]
+
+    def is_sum(self, values: Mapping[str, np.ndarray]) -> bool | None:
+        """Return whether the loss of some rows is the sum of those of each, or (False) their mean; None if neither."""
+        n = min(self.rows or 0, ROWS)
+        try:
+            L, *each = (self.loss(values, self.part(*rows)) for rows in ((0, n), *((i, i + 1) for i in range(n))))
+        except GradientError:  # they do not take other batches
+            return None
+        alike = (
+            [np.isclose(L, whole, rtol=1e-9, atol=0) for whole in (np.mean(each), np.sum(each))] if n > 1 else [0, 0]
+        )
+        return bool(alike[1]) if any(alike) else None
 
     def layer(self, name: str) -> Sequence[str | None]:
         """Return the names of the parameters of a layer."""

@@ -4,9 +4,12 @@ All that is known of the right gradient are slopes of the loss along a few rando
 what the right one would be if that mistake had been made; a guess that fits every direction is no coincidence.
 """
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 
 from tf_backprop.support.case import Case, Finding, rms
+from tf_backprop.support.errors import GradientError
 from tf_backprop.support.single_rows import derivative, goes_back, mixed
 from tf_backprop.support.slopes import projected
 
@@ -22,9 +25,10 @@ def diagnose(case: Case) -> Finding:
         *(transposed, all_zero, one_number, by_a_factor, proportional_to_parameter, one_row_counts, column_less_row),
         *(axis_of_another, derivative, goes_back, some_slices, already_updated, mixed),
     ):
-        found = guess(case)
-        if found:
-            return found
+        with contextlib.suppress(GradientError):  # at another point or on other rows their functions may fail
+            found = guess(case)
+            if found:
+                return found
     return numbers(case)
 
 
@@ -80,7 +84,7 @@ def by_a_factor(case: Case) -> Finding | None:
 def name_factor(c: float, case: Case) -> Finding:
     """Say by which factor a gradient is wrong, and where such a factor comes from."""
     found, size = reasons(c, case), abs(c)
-    if abs(size - 1) <= 10 * case.bar:
+    if c < 0 and abs(size - 1) <= 10 * case.bar:
         return Finding("the sign is wrong", "Yours is the right gradient with the opposite sign.", c)
     if abs(size - 1) < 0.01:
         verdict = f"{size:.8g} times the right one"
@@ -96,24 +100,25 @@ def name_factor(c: float, case: Case) -> Finding:
 
 def reasons(c: float, case: Case) -> list[str]:
     """Return what the size of a factor comes from, by the sizes at hand."""
-    n, found = case.context.rows, []
+    n = case.context.rows
     causes = {"a 2 too many (does the loss have a ½?)": 2.0, "the 2 of the square is missing": 0.5}
     if n and n > 1:
-        missing = f"the 1/n of the mean is missing (the batch has {n} rows)"
-        twice = f"the mean over the rows is taken twice (the batch has {n} rows)"
-        causes |= {missing: n, twice: 1 / n}
-        causes |= {f"{missing}, besides a 2 too many": 2 * n, f"{twice}, besides a 2 too many": 2 / n}
+        rows = f"(the batch has {n} rows)"
+        missing, twice = f"the 1/n of the mean is missing {rows}", f"the mean over the rows is taken twice {rows}"
+        if case.context.is_sum(case.slopes.values):
+            twice = f"yours is a mean over the rows, and the loss is a sum {rows}"
         causes |= {
+            missing: n,
+            f"{missing}, besides a 2 too many": 2 * n,
             f"{missing}, besides the 2 of the square": n / 2,
-            f"{twice}, and the 2 of the square is missing": 0.5 / n,
         }
+        causes |= {twice: 1 / n, f"{twice}, besides a 2 too many": 2 / n}
+        causes |= {f"{twice}, and the 2 of the square is missing": 0.5 / n}
     for size, whose in case.context.sizes.items():
-        causes |= {f"a mean over {size} is missing ({whose})": size, f"a mean over {size} too many ({whose})": 1 / size}
-        if n and n > 1 and size != n:
-            causes |= {f"a mean over all {n} x {size} numbers is missing ({whose})": n * size}
-            causes |= {f"a mean over all {n} x {size} numbers too many ({whose})": 1 / (n * size)}
-    found = [text for text, cause in causes.items() if abs(abs(c) / cause - 1) < 10 * case.bar]
-    return found[:3]
+        for m, over in ((size, f"{size}"), (n * size if n and 1 < n != size else size, f"all {n} x {size} numbers")):
+            causes.setdefault(f"a mean over {over} is missing ({whose})", m)
+            causes.setdefault(f"a mean over {over} too many ({whose})", 1 / m)
+    return [text for text, cause in causes.items() if abs(abs(c) / cause - 1) < 10 * case.bar][:3]
 
 
 def proportional_to_parameter(case: Case) -> Finding | None:
@@ -168,18 +173,16 @@ def column_less_row(case: Case) -> Finding | None:
 
 def axis_of_another(case: Case) -> Finding | None:
     """Find a gradient made from that of another parameter, by a sum or a mean over an axis."""
-    size = np.max(np.abs(case.mine))
-    for name, other in case.context.gradients.items():
-        for axis in range(other.ndim if name != case.name and other.ndim > 1 else 0):
-            for what in ("sum", "mean"):
-                guess = getattr(np, what)(other, axis=axis)
-                if guess.shape == case.mine.shape and np.allclose(
-                    case.mine, guess, rtol=0, atol=1e-3 * case.bar * size
-                ):
-                    text = (
-                        f"Yours is the {what} of that for {name} over axis {axis}; make it from the error dL/dz itself."
-                    )
-                    return Finding(f"the {what} of {name}'s over axis {axis}", text, placed=True)
+    others = [(name, g) for name, g in case.context.gradients.items() if name != case.name and g.ndim > 1]
+    for (name, other), what, sign in itertools.product(others, ("sum", "mean"), (1, -1)):
+        for axis in range(other.ndim):
+            guess = sign * getattr(np, what)(other, axis=axis)
+            small = 1e-3 * case.bar * np.max(np.abs(case.mine))
+            if guess.shape == case.mine.shape and np.allclose(case.mine, guess, rtol=0, atol=small):
+                minus = "minus " if sign < 0 else ""
+                text = f"Yours is {minus}the {what} of that for {name} over axis {axis}"
+                verdict = f"{minus}the {what} of {name}'s over axis {axis}"
+                return Finding(verdict, f"{text}; make it from the error dL/dz itself.", placed=True)
     return None
 
 
@@ -230,7 +233,10 @@ def already_updated(case: Case) -> Finding | None:
         return None
     others = [name for name in right if name != case.name]
     for whose in (list(right), others, *([name] for name in others if right[name].ndim > 1)):
-        rate = rate_of_update(case, {name: right[name] for name in whose})
+        step = {name: right[name] for name in whose}
+        rate = next(
+            (rate for start in (0.0, 0.1, 0.01, 0.5) if (rate := rate_of_update(case, step, start)) is not None), None
+        )
         if rate is not None:
             what = "all parameters" if len(whose) == len(right) else ", ".join(whose)
             text = f"Yours is the gradient after {what} took a step with the learning rate {rate:.4g}"
@@ -239,11 +245,13 @@ def already_updated(case: Case) -> Finding | None:
     return None
 
 
-def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
+def rate_of_update(case: Case, right: Mapping[str, np.ndarray], rate: float) -> float | None:
     """Return for which rate the gradient is that at p - rate · right, by Newton's method; None where there is none."""
     mine, nearby = projected(case.mine, case.along), 1e-3
-    here, rate = case.right, 0.0
+    here = slopes_after(case, right, rate)
     for _ in range(8):
+        if here is not None and case.fits(mine, here):
+            return rate
         near = slopes_after(case, right, rate + nearby)
         if here is None or near is None or not np.any(near - here):
             return None
@@ -254,15 +262,16 @@ def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
             return None
         rate += step
         here = slopes_after(case, right, rate)
-        if here is not None and case.fits(mine, here):
-            return rate
     return None
 
 
 def slopes_after(case: Case, right: Mapping[str, np.ndarray], rate: float) -> np.ndarray | None:
     """Return the slopes after a step of gradient descent."""
-    values = case.slopes.values
-    return case.slopes_of(case.slopes.loss, {**values, **{name: values[name] - rate * g for name, g in right.items()}})
+    values, tape = case.slopes.values, case.context.tape()
+    values = {**values, **{name: values[name] - rate * g for name, g in right.items()}}
+    if tape is not None:
+        return projected(tape(values, case.context.batch)[case.name], case.along)
+    return case.slopes_of(case.slopes.loss, values)
 
 
 def numbers(case: Case) -> Finding:

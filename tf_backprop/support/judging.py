@@ -1,13 +1,12 @@
 """Whether the gradient of each parameter is right, and what cannot be seen at this point."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tf_backprop.support.calls import Functions, is_array, to_numpy
 from tf_backprop.support.case import Case, Context, Finding, OneRow, rms
 from tf_backprop.support.diagnosis import diagnose, wrong_shape
-from tf_backprop.support.errors import GradientError
 from tf_backprop.support.layers import layers, where_to_look
 from tf_backprop.support.slopes import Slope, Slopes, directions, projected
 
@@ -51,7 +50,14 @@ class Check:
         shaped = {k: g for k, g in self.gradients.items() if g is not None and g.shape == self.values[k].shape}
         sizes = {size: f"{k} has {p.shape}" for k, p in self.values.items() for size in p.shape if size > 2}
         shapes = {name: p.shape for name, p in self.values.items()}
-        of_batch = (functions.batch, functions.loss, self._gradients_of, self._on_row, self._all_right)
+        of_batch = (
+            functions.batch,
+            functions.loss,
+            functions.gradients,
+            self._on_row,
+            self._all_right,
+            self._right_tape,
+        )
         self.context = Context(shaped, rows, axis, sizes, *of_batch, layers(shapes))
         self.warnings = [*self._about_precision(), *self._about_the_point()]
 
@@ -153,18 +159,12 @@ class Check:
         right = self.tape and all(self._tape_is_right(name) for name in self.values)
         return self.functions.tape if right else None
 
-    def _gradients_of(self, values: Mapping, batch: Sequence) -> Mapping[str, np.ndarray | None]:
-        try:
-            return self.functions.gradients(values, batch)
-        except GradientError:
-            return {}
-
     @functools.cache  # noqa: B019
     def _on_row(self, i: int, scale: float = 1.0, scaled: tuple[str | None, ...] = ()) -> OneRow:
         """Return row i of the batch alone, with some parameters times a scale."""
         values = {name: scale * p if name in scaled else p for name, p in self.values.items()}
         batch, tape = self.context.part(i, i + 1), self._right_tape()
-        return OneRow(values, batch, self._gradients_of(values, batch), tape(values, batch) if tape else None)
+        return OneRow(values, batch, self.functions.gradients(values, batch), tape(values, batch) if tape else None)
 
     def _tape_is_right(self, name: str) -> bool:
         """Return whether the tape agrees with the loss itself, along one direction."""
