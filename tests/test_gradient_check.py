@@ -153,6 +153,32 @@ def test_a_loss_computed_in_float32(rng, batch):
         assert wrong(report) == (["b1", "b2"] if "b" in mistake else ["W1", "b1", "W2", "b2"]), report
 
 
+def of_any_size(seed):
+    """Return a network of ReLU in float32, of random sizes, with its batch."""
+    rng = np.random.default_rng(seed)
+    sizes, n = tuple(rng.integers(2, 12, 3)), int(rng.integers(2, 40))
+    p = {name: np.float32(value * rng.choice([0.1, 1])) for name, value in network(rng, sizes).items()}
+    return p, np.float32(rng.choice([0.1, 1, 2]) * rng.normal(size=(n, sizes[0]))), rng.integers(sizes[2], size=n)
+
+
+def all_in_float32(p, x, y, **factors):
+    g = by_hand({name: np.float32(value) for name, value in p.items()}, np.float32(x), y)
+    return {name: np.float32(value * factors.get(name, 1)) for name, value in g.items()}
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, in_float32], ids=["loss in float64", "loss in float32"])
+def test_float32_rounds_and_is_not_accused_and_five_per_cent_is_seen(loss):
+    for seed in range(25):
+        p, *batch = of_any_size(seed)
+        report = check_gradients(loss, all_in_float32, p, *batch, seed=seed)
+        assert report.ok, f"{seed}: {report}"
+        for name in p if seed < 5 or loss is cross_entropy else ():
+            scaled = lambda *a, name=name: all_in_float32(*a, **{name: 1.05})
+            off = check_gradients(loss, scaled, p, *batch, seed=seed)
+            small = any(f"the gradient for {name} are not seen here" in warning for warning in off.warnings)
+            assert wrong(off) == [name] or (small and wrong(off) == [] and loss is in_float32), f"{seed}: {off}"
+
+
 def test_a_loss_that_hides_its_float32_is_found_out(rng, batch):
     report = check_gradients(lambda *a: float(in_float32(*a)), by_hand, network(rng), *batch)
     assert report.ok, report
