@@ -367,6 +367,74 @@ def test_the_label_is_what_a_gradient_is_called(rng):
     assert str(report).splitlines()[1].startswith("dy2_dx ")
 
 
+def test_lists_of_numbers_are_arrays(rng):
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=8)
+    loss = lambda p, x, y: least_squares(p, np.array(x), np.array(y))
+    summed = lambda p, x, y: len(x) * of_least_squares(p, np.array(x), np.array(y))
+    report = check_gradients(loss, summed, rng.normal(size=3), x.tolist(), y.tolist())
+    assert "the 1/n of the mean is missing (the batch has 8 rows)" in str(report)
+    valley = lambda p: (p[0] - 1) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+    slopes = lambda p: [2 * (p[0] - 1) - 400 * p[0] * (p[1] - p[0] ** 2), 200 * (p[1] - p[0] ** 2)]
+    assert check_gradients(valley, slopes, [0.3, 0.7]).ok
+    assert check_gradients(valley, slopes, np.array([0.3, 0.7])).ok
+    assert check_gradients(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": 2 * p["w"], "none": p["none"]},
+                           {"w": x, "none": np.zeros(0)}).ok  # fmt: skip
+
+
+def test_the_derivative_of_a_single_sample(rng):
+    """A vector has no rows: it is one sample."""
+    p, x, y = {"W": rng.normal(size=(2, 3)), "b": rng.normal(size=2)}, rng.normal(size=3), rng.normal(size=2)
+    output = lambda p, x: mistakes.sigmoid(p["W"] @ x + p["b"])
+    loss = lambda p, x, y: np.sum((output(p, x) - y) ** 2) / 2
+
+    def gradients(p, x, y, missing=False):
+        a = output(p, x)
+        dz = (a - y) * (1 if missing else a * (1 - a))
+        return {"W": np.outer(dz, x), "b": dz}
+
+    assert check_gradients(loss, gradients, p, x, y).ok
+    report = check_gradients(loss, lambda *a: gradients(*a, missing=True), p, x, y)
+    assert "W, b: On single rows the derivative of the sigmoid, a (1 - a), is missing" in str(report)
+
+
+def test_an_update_is_not_named_where_any_rate_would_do(rng):
+    """A step far enough leaves a hinge active in every row, as a gradient without its mask has it."""
+    x, y = rng.normal(size=(8, 3)), rng.choice([-1.0, 1.0], 8)
+    hinge = lambda p, x, y: np.mean(np.maximum(0, 1 - y * (x @ p)))
+    for seed in range(10):
+        p = np.random.default_rng(seed).normal(size=3)
+        assert "after an update" not in str(check_gradients(hinge, lambda p, x, y: -x.T @ y / len(y), p, x, y))
+
+
+def test_what_is_not_the_bias_of_a_layer_says_nothing_of_its_error(rng):
+    rows, y = np.array([0, 1, 1, 4, 0, 2]), rng.normal(size=6)
+    loss = lambda p, rows, y: np.mean((p["E"][rows] @ p["v"] - y) ** 2)
+
+    def gradients(p, rows, y):
+        error, dE = 2 * (p["E"][rows] @ p["v"] - y) / len(y), np.zeros_like(p["E"])
+        dE[rows] += error[:, None] * p["v"]  # counts each row once
+        return {"E": dE, "v": p["E"][rows].T @ error}
+
+    report = check_gradients(loss, gradients, {"E": rng.normal(size=(5, 3)), "v": rng.normal(size=3)}, rows, y)
+    assert report.rows[0].verdict == "wrong in rows 0, 1"
+    assert report.where == []
+
+
+def test_gradients_that_change_from_call_to_call(rng, batch):
+    total = {}
+
+    def added_up(p, x, y):
+        for name, g in by_hand(p, x, y).items():
+            total[name] = total.get(name, 0) + g
+        return total
+
+    masked = lambda p, x, y: by_hand(p, x * (np.random.default_rng().uniform(size=x.shape) > 0.5), y)
+    for gradients in (added_up, masked):
+        report = check_gradients(cross_entropy, gradients, network(rng), *batch)
+        assert {row.verdict for row in report.rows} == {"two calls differ"}
+        assert "is it added to what an earlier call left (set it to zero first), or random?" in str(report)
+
+
 # Clear errors.
 
 

@@ -73,6 +73,13 @@ def is_array(value) -> bool:
     return kind(value) != "numpy" or isinstance(value, np.ndarray)
 
 
+def has_rows(value) -> bool:
+    """Return whether a part of the batch is an array, or a list of numbers or of rows that are alike."""
+    if not isinstance(value, list):
+        return is_array(value)
+    return len({np.shape(row) for row in value}) == 1 and not isinstance(value[0], str)
+
+
 class Functions:
     """A reader's loss and gradients, called with numbers of NumPy in float64 and giving such numbers."""
 
@@ -152,6 +159,8 @@ class Functions:
         result = self._call("gradients", values, batch)
         if result is None:
             raise GradientError("gradients returns None: is its return missing?")
+        if not isinstance(self.tree, Mapping | list | tuple) and isinstance(result, list | tuple):
+            result = np.array([to_numpy(part) for part in result])
         found = named(result)
         if isinstance(self.tree, Mapping) != isinstance(result, Mapping) and len(self.given) > 1:
             what = type(self.tree).__name__, type(result).__name__

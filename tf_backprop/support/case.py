@@ -98,7 +98,7 @@ class Context(NamedTuple):
         return [self._rows(part, slice(start, stop)) for part in self.batch]
 
     def _rows(self, part, rows: slice):
-        shape = getattr(part, "shape", ())
+        shape = (len(part),) if isinstance(part, list) else getattr(part, "shape", ())
         if len(shape) == 0 or shape[0 if self.axis == 0 else -1] != self.rows:
             return part
         return part[rows] if self.axis == 0 or len(shape) == 1 else part[..., rows]

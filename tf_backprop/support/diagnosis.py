@@ -250,9 +250,10 @@ def rate_of_update(case: Case, right: Mapping[str, np.ndarray], rate: float) -> 
     mine, nearby = projected(case.mine, case.along), 1e-3
     here = slopes_after(case, right, rate)
     for _ in range(8):
-        if here is not None and case.fits(mine, here):
-            return rate
         near = slopes_after(case, right, rate + nearby)
+        if here is not None and case.fits(mine, here):
+            flat = near is None or case.fits(mine, near)  # then any other rate would do, and none is proved
+            return None if flat else rate
         if here is None or near is None or not np.any(near - here):
             return None
         change, missing = (near - here) / nearby, mine - here

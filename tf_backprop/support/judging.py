@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tf_backprop.support.calls import Functions, is_array, to_numpy
+from tf_backprop.support.calls import Functions, has_rows, to_numpy
 from tf_backprop.support.case import Case, Context, Finding, OneRow, rms
 from tf_backprop.support.diagnosis import diagnose, wrong_shape
 from tf_backprop.support.layers import layers, where_to_look
@@ -22,6 +22,14 @@ CONFIRM, NAME = 3, 6
 SMALL = 400
 #: What float32 may round away, as a share of the loss.
 ROUNDING32 = 16 * 1.2e-7
+
+
+#: What is said of a gradient that is another one at the second call.
+UNSTEADY = Finding(
+    "two calls differ",
+    "Two calls of gradients differ: is it added to what an earlier call left (set it to zero first), or random?",
+    placed=True,
+)
 
 
 class Row(NamedTuple):
@@ -44,7 +52,8 @@ class Check:
         self.fine = functions.fine and in_float64(functions, rng)
         self.slopes = Slopes(functions.loss, self.values, self.fine)
         self.random = not np.array_equal(functions.loss(self.values), self.slopes.at_point, equal_nan=True)
-        self.gradients = functions.gradients(self.values)
+        self.gradients, again = functions.gradients(self.values), functions.gradients(self.values)
+        self.steady = {name: alike(g, again.get(name)) for name, g in self.gradients.items()}
         self.tape = functions.tape(self.values) if functions.of_tensorflow else {}
         rows, axis = rows_of(functions.batch)
         shaped = {k: g for k, g in self.gradients.items() if g is not None and g.shape == self.values[k].shape}
@@ -69,6 +78,10 @@ class Check:
             return Row(name, shape, np.inf, False, f"not checked: {what}")
         if mine is None:
             return self._wrong(name, np.inf, nothing(name in self.gradients, bool(self.tape)))
+        if not self.steady[name]:
+            return self._wrong(name, np.inf, UNSTEADY)
+        if mine.shape == shape and not mine.size:
+            return Row(name, shape, 0.0, True, "right")
         if not np.all(np.isfinite(mine)):
             bad = np.sum(~np.isfinite(mine))
             return self._wrong(
@@ -283,6 +296,13 @@ class Check:
         return found
 
 
+def alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Return whether two calls gave the same, up to the order in which threads add."""
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=0, equal_nan=True)
+
+
 def nothing(returned: bool, tensorflow: bool) -> Finding:
     """Return what is said of a gradient that is None or missing."""
     if not returned:
@@ -305,7 +325,7 @@ def in_float64(functions: Functions, rng: np.random.Generator) -> bool:
 
 def rows_of(batch: Sequence) -> tuple[int | None, int]:
     """Return how many rows the batch has, and the axis along which they lie: 0, or -1 where samples are columns."""
-    shapes = [to_numpy(part).shape for part in batch if is_array(part)]
+    shapes = [np.shape(part) if isinstance(part, list) else to_numpy(part).shape for part in batch if has_rows(part)]
     shapes = [shape for shape in shapes if shape]
     if not shapes:
         return None, 0

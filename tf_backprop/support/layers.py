@@ -41,9 +41,9 @@ def layers(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
 
 def is_bias(shape: tuple[int, ...], weights: tuple[int, ...]) -> bool:
     """Return whether a shape is that of a bias of weights: (m,), or (1, m) after (k, m), or (m, 1) after (m, k)."""
-    return (
-        len(shape) == 1 or (1, weights[-1]) == shape != (1, weights[0]) or (weights[0], 1) == shape != (weights[-1], 1)
-    )
+    if len(shape) < 2 or len(weights) < 2:
+        return len(shape) == 1 < len(weights)
+    return (1, weights[-1]) == shape != (1, weights[0]) or (weights[0], 1) == shape != (weights[-1], 1)
 
 
 def chain(parts: list[list[str]], shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
@@ -51,6 +51,8 @@ def chain(parts: list[list[str]], shapes: Mapping[str, tuple[int, ...]]) -> list
     found = []
     for names in parts:
         weights, *bias = sorted(names, key=lambda name: (-len(shapes[name]), -np.prod(shapes[name])))
+        if any("b" not in name.lower() and not name.endswith("]") for name in bias):  # it may be another thing
+            return []
         if len(shapes[weights]) < 2 or len(bias) > 1 or (bias and not set(shapes[bias[0]]) <= {1, *shapes[weights]}):
             return []
         found.append(Layer(weights, bias[0] if bias else None))

@@ -30,7 +30,7 @@ def of_single_rows(case: Case, scale: float = 1.0) -> tuple[np.ndarray, ...] | N
     The third is where these numbers are. None where the functions cannot take a row alone.
     """
     context, shape = case.context, case.mine.shape
-    if not case.slopes.fine or case.mine.size < 2 or not context.rows or context.rows < 2:
+    if not case.slopes.fine or case.mine.size < 2:
         return None
     largest = [
         np.argmax(np.abs(case.mine).reshape(shape[0], -1), 1) + np.arange(shape[0]) * (case.mine.size // shape[0])
@@ -41,7 +41,7 @@ def of_single_rows(case: Case, scale: float = 1.0) -> tuple[np.ndarray, ...] | N
     picked = picked[np.unique(np.linspace(0, len(picked) - 1, NUMBERS).astype(int))]
     layer = () if scale == 1 else tuple(context.layer(case.name))
     yours, right = [], []
-    for i in range(min(context.rows, ROWS)):
+    for i in range(min(context.rows or 1, ROWS)):  # what has no rows is one sample, or does not show them
         row = context.on_row(i, scale, layer)
         found = row.yours.get(case.name)
         if found is None or found.shape != shape:
@@ -61,14 +61,14 @@ def derivative(case: Case) -> Finding | None:
     there, counts = (np.abs(numbers) > 1e-6 * np.max(np.abs(numbers)) for numbers in (yours, right))
     ratio = right[there] / yours[there]
     rest = ratio[np.abs(ratio - 1) > EXACT]
-    if len(ratio) < 4:
-        return None
-    if not len(rest) and np.any((counts & ~there).any(axis=0) & there.any(axis=0)):
+    if len(ratio) > 3 and not len(rest) and np.any((counts & ~there).any(axis=0) & there.any(axis=0)):
         text = "On single rows yours is right in some numbers, others in each row, and zero in the rest: looks like a"
         text += " derivative of the softmax without the terms of the other classes, or like a mask that is not meant."
         return Finding("zero in some numbers of each row", text, placed=True)
-    if 0 < len(rest) < len(ratio) and np.ptp(rest) < EXACT and -EXACT < rest[0] < 0.9:
+    if 0 < len(rest) < len(ratio) > 3 and np.ptp(rest) < EXACT and -EXACT < rest[0] < 0.9:
         return one_sided(case, there, ratio, float(rest[0]))
+    if len(ratio) < 2 or not len(rest):
+        return None
     scales, ratios = np.array([1, 0.6, 1.6, -1.2, 0]), [ratio]
     for scale in scales[1:]:
         scaled = of_single_rows(case, scale)

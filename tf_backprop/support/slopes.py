@@ -42,7 +42,7 @@ class Slopes:
 
     def step(self, name: str, h: float) -> float:
         """Return a step that is scaled to the size of a parameter."""
-        return h * max(1.0, float(np.sqrt(np.mean(np.square(self.values[name])))))
+        return h * max(1.0, float(np.linalg.norm(self.values[name])) / np.sqrt(self.values[name].size or 1))
 
     def _step(self, name: str, v: np.ndarray, h: float) -> tuple[float, float, float]:
         """Return the slopes ahead and behind, and the doubt that rounding leaves."""
