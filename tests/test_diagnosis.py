@@ -124,7 +124,7 @@ PLANTED = {
     "factor 2 lost": ("*", "the 2 of the square is missing"),
     "bias averaged over pixels": ("b", "the mean of that for W over axis 0"),
     "bias summed over everything": ("b", "the sum lacks its axis"),
-    "softmax over the batch": ("W b", "Looks like a softmax that goes over the rows"),
+    "softmax over the batch": ("W b", "Looks like a softmax or a mean over the rows"),
     "frozen w1": ("w1", "would never be trained"),
     "bias averaged": ("b3", "the mean over the rows is taken twice"),
     "transposed weight": ("W1 W2 b1 b2", "W2, b2: What goes back to this layer is made with a reshaped W3"),
@@ -150,6 +150,31 @@ def test_a_fault_that_is_planted_in_a_lesson(fault):
     everything = " ".join(row.name for row in report.rows)
     assert " ".join(row.name for row in report.rows if not row.ok) == (everything if wrong == "*" else wrong)
     assert words in str(report), report
+
+
+def of_sine(p, x, y):
+    """Return the squared error of a network whose activation is no usual one."""
+    return np.mean((np.sin(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"] - y) ** 2)
+
+
+def by_hand_of_sine(p, x, y, matrix=None, slope=np.cos):
+    z1 = x @ p["W1"] + p["b1"]
+    dz2 = 2 * (np.sin(z1) @ p["W2"] + p["b2"] - y) / y.size
+    dz1 = dz2 @ (p["W2"].T if matrix is None else matrix) * slope(z1)
+    return {"W1": x.T @ dz1, "b1": dz1.sum(0), "W2": np.sin(z1).T @ dz2, "b2": dz2.sum(0)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_name_is_given_to_what_is_none_of_the_mistakes(seed):
+    rng = np.random.default_rng(seed)
+    p, x, y = mistakes.network(rng), rng.normal(size=(7, 6)), rng.normal(size=(7, 4))
+    assert check_gradients(of_sine, by_hand_of_sine, p, x, y).ok
+    others = [{"slope": lambda z: 1 + 0 * z}, {"slope": lambda z: np.cos(z) ** 2}, {"slope": lambda z: np.cos(z) + 0.1}]
+    per_unit = rng.uniform(0.5, 2, 5)
+    for other in [*others, {"matrix": rng.normal(size=(4, 5))}, {"slope": lambda z: np.cos(z) * per_unit}]:
+        report = check_gradients(of_sine, functools.partial(by_hand_of_sine, **other), p, x, y, seed=seed)
+        said = {row.name: row.verdict for row in report.rows if not row.ok}
+        assert said == {"W1": "30 of 30 numbers are wrong", "b1": "5 of 5 numbers are wrong"}, report
 
 
 def test_layers_are_found_by_their_numbers():

@@ -205,5 +205,5 @@ def mixed(case: Case) -> Finding | None:
     text += (
         f"For the first {n} rows together yours is not the mean of yours for each of them alone, though the loss is:"
     )
-    text += " what one row gives depends on the others. Looks like a softmax that goes over the rows, or a mean."
+    text += " what a row gives depends on the others, or on its place. Looks like a softmax or a mean over the rows."
     return Finding("the rows are mixed", f"{text} Where dL/dz is made, look at each axis.")
