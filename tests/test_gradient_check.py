@@ -397,13 +397,15 @@ def test_the_derivative_of_a_single_sample(rng):
     assert "W, b: On single rows the derivative of the sigmoid, a (1 - a), is missing" in str(report)
 
 
-def test_an_update_is_not_named_where_any_rate_would_do(rng):
+def test_an_update_is_not_named_where_any_rate_would_do():
     """A step far enough leaves a hinge active in every row, as a gradient without its mask has it."""
-    x, y = rng.normal(size=(8, 3)), rng.choice([-1.0, 1.0], 8)
     hinge = lambda p, x, y: np.mean(np.maximum(0, 1 - y * (x @ p)))
-    for seed in range(10):
-        p = np.random.default_rng(seed).normal(size=3)
-        assert "after an update" not in str(check_gradients(hinge, lambda p, x, y: -x.T @ y / len(y), p, x, y))
+    for seed in (6, 45, 58):
+        rng = np.random.default_rng(seed)
+        x, y, p = rng.normal(size=(8, 3)), rng.choice([-1.0, 1.0], 8), rng.normal(size=3)
+        report = check_gradients(hinge, lambda p, x, y: -x.T @ y / len(y), p, x, y)
+        assert not report.ok
+        assert "after an update" not in str(report)
 
 
 def test_what_is_not_the_bias_of_a_layer_says_nothing_of_its_error(rng):
