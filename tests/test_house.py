@@ -17,7 +17,7 @@ ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
 #: Beside what the lessons need: the rooms that name a reader's mistake, and practice.
-BESIDE = {"calls", "slopes", "judging", "diagnosis", "practice", "lines"}
+BESIDE = {"calls", "slopes", "case", "judging", "diagnosis", "single_rows", "layers", "practice", "lines"}
 
 
 def lines(files):
