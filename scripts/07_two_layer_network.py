@@ -96,8 +96,7 @@ def gradients_by_tape(parameters, x, y):
 # It returns all three after update number t. All optimizers take the same, so that one loop runs
 # any of them. The test of this lesson trains with Keras's too: they end with the same weights.
 def gradient_descent(w, m, v, dL_dw, t, learning_rate, momentum):
-    w = w - learning_rate * dL_dw  # against the gradient, which points uphill
-    return w, m, v
+    return w - learning_rate * dL_dw, m, v
 
 
 def momentum_descent(w, m, v, dL_dw, t, learning_rate, momentum):

@@ -225,10 +225,12 @@ def relation(told: Verdict, batch: Sequence) -> str:
         if same(mine, told.old):
             return f"{name} is not updated: it is what the function was given."
         name, mine, right = f"Δ{name}", mine - told.old, right - told.old
-        said = f"{told.name} is wrong by its change {name}."
+        said = f"{told.name} is wrong, and so is its change {name}."
     around = {key.removeprefix("parameters."): numbers(value) for key, value in named(told.around).items()}
     around = {key: value for key, value in around.items() if value is not None and key != told.name}
-    said += f" {_beside_others(mine, right, around) or _as_a_gradient(name, mine, right, around, batch)}"
+    found = _as_a_gradient(name, mine, right, around, batch)
+    vague = ": yours" in found or ": " not in found
+    said += f" {(vague and _beside_others(mine, right, around)) or found}"
     if "should be" not in said and mine.shape == right.shape:
         wrong = ~(np.abs(told.mine - told.right) <= TOLERANCE * np.max(np.abs(told.right)))
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -239,15 +241,16 @@ def relation(told: Verdict, batch: Sequence) -> str:
 
 def _beside_others(mine: np.ndarray, right: np.ndarray, around: Mapping[str, np.ndarray]) -> str | None:
     """Return what a wrong value has to do with the others that the function has."""
-    if mine.size == 1 or mine.shape != right.shape:
-        return None
-    for name, other in around.items():
+    for name, other in around.items() if mine.size > 1 else ():
         if same(mine, other):
             return f"Yours is the same as {name}."
+        for axis in range(other.ndim):
+            if same(mine, other.sum(axis=axis)):
+                return f"Yours is the sum of {name} over axis {axis}."
         slopes = [other * (1 - other), 1 - other**2, np.where(other > 0, 1.0, 0.0)]
-        if other.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
+        if other.shape == mine.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
             return "Yours lacks a factor: the derivative of an activation."
-    if mine.ndim == 2 and np.allclose([mine.sum(axis=0)], 1) and np.allclose(right.sum(axis=1), 1):
+    if mine.ndim == 2 == right.ndim and np.allclose(mine.sum(axis=0), 1) and np.allclose(right.sum(axis=1), 1):
         return "Its columns sum to 1, and the rows should: the sum goes over the wrong axis."
     return None
 
@@ -265,11 +268,13 @@ def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mappi
     finding = check.findings.get(name)
     if finding is None:
         return "It differs by little more than rounding."
-    said = finding.sentence.replace("right gradient", "right one").replace("The gradient has", "Yours has")
-    said = said.replace("of that for", "of").replace(
+    said = finding.sentence.partition(" The cosine")[0].replace(
         "The first", f"{finding.verdict[:1].upper()}{finding.verdict[1:]}. The first"
     )
+    words = {"right gradient": "right one", "The gradient has": "Yours has", f", {name} has": ", the right one has"}
+    for theirs, ours in (words | {"of that for": "of"}).items():
+        said = said.replace(theirs, ours)
     for other, value in around.items() if finding.factor and ": " not in said else ():
-        if value.ndim == 0 and value and abs(abs(finding.factor * value) - 1) < 1e-5:
+        if value.ndim == 0 and value not in (0, 1) and abs(abs(finding.factor * value) - 1) < 1e-5:
             return f"{said} The factor is 1/{other}: is {other} left out?"
     return said

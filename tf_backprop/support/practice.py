@@ -31,18 +31,18 @@ EXERCISES = {
     "03": "the slopes of four activations",
     "05": "the chain rule in two variables",
     "06": "the derivatives of three losses",
-    "07": "back through a matrix: two layers; and the updates of three optimizers",
+    "07": "back through a matrix: two layers; and the updates of momentum and Adam",
     "08": "softmax and cross-entropy",
     "11": "softmax and cross-entropy, once more",
     "12": "four layers: the same steps again and again",
 }
 
 #: What is to be written in an exercise, where it is more than the gradient.
-FUNCTIONS = {"07": ("gradients_by_hand", "gradient_descent", "momentum_descent", "adam")}
+FUNCTIONS = {"07": ("gradients_by_hand", "momentum_descent", "adam")}
 GRADIENTS = ("gradients_by_hand",)
 
 #: The lesson of wrong gradients, whose exercise is to find a mistake.
-FIND = "13"
+FIND, TO_FIND = "13", "to find a mistake, another one for each number"
 
 
 class Fault(NamedTuple):
@@ -79,6 +79,9 @@ FAULTS = [
     ),
     Fault("07", "2 * (y_hat - y)", "(y_hat - y)", "The 2 of the square was missing: the loss has no 1/2."),
 ]
+
+#: What NumPy's arrays have and TensorFlow's have not, and what it has in their place.
+OF_TENSORS = {"T": "tf.transpose(a)", "sum": "tf.reduce_sum(a)", "mean": "tf.reduce_mean(a)", "dot": "a @ b"}
 
 #: The folder of the reader's files, in the current one.
 FOLDER = Path("practice")
@@ -171,11 +174,11 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
     if number == "07":
         parameters = {"w1": away_from_zero(2, 3), "w2": away_from_zero(3, 1)}
         found = [Case(parameters, (away_from_zero(7, 2), away_from_zero(7, 1)))]
-        for t, size in ((1.0, 1.0), (4.0, 1.0), (20_000.0, 1e-7)):
+        for t, size in ((4.0, 1.0), (1.0, 1.0), (20_000.0, 1e-7)):
             w, m, dL_dw = away_from_zero(2, 3), size * away_from_zero(2, 3), size * away_from_zero(2, 3)
-            v, note = size**2 * away_from_zero(2, 3) ** 2, f"at t = {t:g}" + (", with dL_dw as small as ε" * (size < 1))
-            settings = (np.array(t), np.array(0.15), np.array(0.7))
-            found += [Case(w, (m, v, dL_dw, *settings), note, function) for function in FUNCTIONS["07"][1:]]
+            batch = (m, size**2 * away_from_zero(2, 3) ** 2, dL_dw, *map(np.array, (t, 0.15, 0.7)))
+            note = f"at t = {t:g}" + (", with dL_dw as small as ε" * (size < 1))
+            found += [Case(w, batch, note * (name == "adam"), name) for name in FUNCTIONS["07"][1:]]
         return found
     if number in ("08", "11"):
         parameters = {"W": away_from_zero(6, 10), "b": away_from_zero(10)}
@@ -197,7 +200,8 @@ def exercise(lesson: lessons.Lesson, functions: Sequence[str] = ()) -> str:
     source = lesson.path.read_text(encoding="utf-8")
     tree, text = ast.parse(source), source.splitlines()
     equations = ast.get_docstring(tree).partition(lessons.SEEN)[0].strip()
-    nodes = _needed(tree, ["loss", *functions])
+    given = ["gradient_descent"] if len(functions) > 1 else []  # as an example of the others
+    nodes = _needed(tree, ["loss", *functions, *given])
     used = {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
     imports = [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].asname in used]
     parts = [f'"""\n{equations}\n\n{TASK}"""']
@@ -322,6 +326,7 @@ class _Point:
 
     def __init__(self, case: Case, ours, lesson: lessons.Lesson, written: Mapping[str, Written]):
         self.case, self.ours, self.written = case, ours, written[case.function]
+        self.note = f" ({case.note})" if case.note else ""
         self.lines, self.names = lines.of_lesson(lesson.path.read_text(encoding="utf-8"), case.function)
         self.right = lines.traced(getattr(ours, case.function), self.names, *case.arguments(ours.tf))
         self.theirs = lines.traced(self.written.function, self.names, *case.arguments(ours.tf))
@@ -346,43 +351,42 @@ class _Point:
             return None
         tree, where, error = self.written.tree, self.written.where, self.theirs.error
         at = _own_line(error, self.written.filename)
-        if error and (not self.blanks or (at is not None and at < self.blanks[0][1])):
-            text = _failure(error, self.written.filename, where)
-            return Outcome("does not run", text, next=self._line(_name_at(tree, at)))
+        if error is None and self.theirs.result is None:
+            return Outcome("wrong", f"{where}: {self.case.function} returns nothing: is its return missing?")
+        stopped = error is not None and (not self.blanks or (at is not None and at < self.blanks[0][1]))
         verdicts = lines.judge(self.lines, self.names, self.right, self.theirs, vars(self.ours))
         verdicts = [told._replace(line=_statement(tree, told.line)) for told in verdicts]
         wrong = [told for told in verdicts if told.kind == "wrong"]
         first = self._line(wrong[0].name if wrong else None)
-        if find or not (wrong or self.blanks):
-            keys = [self.names[key] for key in self.wrong if key in self.names]
-            text = self._by_result([] if find else verdicts)
-            return Outcome("wrong", text, next=first or (None if find or not keys else self._line(keys[0])))
-        batch = self.case.batch if self.case.function in GRADIENTS else ()
-        told_of = [
-            {"line": told.line, "name": told.name, "verdict": lines.relation(told, batch).splitlines()[0]}
-            for told in wrong
-        ]
-        note = f" ({self.case.note})" if self.case.note else ""
-        said = [f"{where}, line {told.line}{note}: {lines.relation(told, batch)}" for told in wrong]
+        if not stopped and (find or not (wrong or self.blanks)):
+            keys = [self.names[key] for key in self.wrong if key in self.names and not find]
+            return Outcome("wrong", self._by_result([] if find else verdicts), next=first or self._line(*keys[:1]))
+        said, told_of = [], []
+        for told in () if find else wrong:
+            verdict = lines.relation(told, self.case.batch if self.case.function in GRADIENTS else ())
+            said.append(f"{where}, line {told.line}{self.note}: {verdict}")
+            told_of.append({"line": told.line, "name": told.name, "verdict": verdict.splitlines()[0]})
+        state = [_lines_are(wrong, "wrong")] if told_of else []
+        if stopped:
+            text = _failure(error, self.written.filename, where)
+            state, first = state or ["does not run"], first or self._line(_name_at(tree, at))
+            return Outcome(state[0], "\n".join([*said, text]), told_of, first)
         given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
         if given and wrong:
-            said.append(f"Right in themselves, but given a wrong value: {', '.join(given)}.")
-        if not self.blanks:
-            return Outcome(_lines_are(wrong, "wrong"), "\n".join(said), told_of, first)
-        done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
-        if done:
-            said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
-        (name, line), *others = [*self.blanks, *self.later]
-        said.append(f"{where}, line {line}: {name} is still blank. Write its right side in place of the dots.")
-        if others:
-            more = [f"{name} (line {line})" for name, line in others[:3]]
-            more += [f"and {len(others) - 3} more"] if len(others) > 3 else []
-            said.append(f"Blank after that: {', '.join(more)}.")
-        state = [_lines_are(wrong, "wrong")] if wrong else []
-        state.append(_lines_are([name, *others], "blank"))
-        return Outcome(", ".join(state), "\n".join(said), told_of, first or self._line(name))
+            said.append(f"Right in themselves, but given a wrong value: {_some(given)}.")
+        if self.blanks:
+            done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
+            if done:
+                said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
+            (name, line), *others = [*self.blanks, *self.later]
+            said.append(f"{where}, line {line}: {name} is still blank. Write its right side in place of the dots.")
+            if others:
+                more = [f"{name} (line {line})" for name, line in others]
+                said.append(f"Blank after that: {_some(more)}.")
+            state, first = [*state, _lines_are([name, *others], "blank")], first or self._line(name)
+        return Outcome(", ".join(state), "\n".join(said), told_of, first)
 
-    def _line(self, name: str | None) -> lines.Line | None:
+    def _line(self, name: str | None = None) -> lines.Line | None:
         """Return the lesson's last line that makes a name."""
         return next((line for line in reversed(self.lines) if name in line.names), None)
 
@@ -392,9 +396,13 @@ class _Point:
         if name not in GRADIENTS:
             if set(self.returned) != set(self.names):
                 return f"{where}: {name} has to return {', '.join(self.names.values())}."
-            pairs = ((self.names[key], self.returned[key], named(self.right.result)[key]) for key in self.wrong)
-            told = (lines.Verdict(key, "wrong", None, lines.numbers(a), lines.numbers(b)) for key, a, b in pairs)
-            return "\n".join(f"{where}, {name}: {lines.relation(one, ())}" for one in told)
+            told = []
+            for key in self.wrong:
+                others = {self.names[k]: value for k, value in named(self.right.result).items() if k != key}
+                mine, right = (lines.numbers(of[key]) for of in (self.returned, named(self.right.result)))
+                verdict = lines.relation(lines.Verdict(self.names[key], "wrong", None, mine, right, others), ())
+                told.append(f"{where}, what {name} returns{self.note}: {verdict}")
+            return "\n".join(told)
         of = f"the gradient{'s' * (len(self.wrong) > 1)} for {', '.join(self.wrong)}"
         of = of if self.wrong else f"what {name} returns"
         said = [f"{where}: {of} {'are' if len(self.wrong) > 1 else 'is'} wrong."]
@@ -403,8 +411,13 @@ class _Point:
             said.append("Your lines are not the lesson's, so that the check goes by the gradients alone.")
         elif "given" in kinds:
             said.append("Each line is right with what it is given. Look at the functions that they call.")
-        note = f" ({self.case.note})" if self.case.note else ""
-        return "\n".join([*said, f"What the loss says{note}:", _report(self.ours, self.written.function, self.case)])
+        return "\n".join(
+            [*said, f"What the loss says{self.note}:", _report(self.ours, self.written.function, self.case)]
+        )
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join([*words[:3], *([f"and {len(words) - 3} more"] if len(words) > 3 else [])])
 
 
 def _lines_are(which: Sequence, what: str) -> str:
@@ -458,10 +471,16 @@ def _failure(error: BaseException, filename: str, where: str) -> str:
     """Return one line about an exception in the reader's file."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = re.sub(r"^\{\{.*?\}\} *|\[Op:.*", "", next(iter(text.strip().splitlines()), "")).strip().rstrip(".")
-    if isinstance(error, AttributeError) and text.endswith("attribute 'T'"):
-        text += "; its transpose is tf.transpose(...)"
+    for method, function in OF_TENSORS.items() if isinstance(error, AttributeError) else ():
+        text += f"; TensorFlow has {function}" * text.endswith(f"'{method}'")
     at = _own_line(error, filename)
+    linecache.checkcache(filename)
+    code = linecache.getline(filename, at or 0)
     where += f", line {at}" if at is not None else ""
+    if "llipsis" in text and "..." in code:
+        return f"{where}: there is still ... in this line."
+    text += "; a power is x**2, and not x^2" * ("^" in code)
+    text += "; of (n, k) @ (k, m), the inner sizes k have to be equal" * text.startswith("Matrix size-incompatible")
     if isinstance(error, SystemExit):
         return f"{where}: the file ends the process here, so that it cannot be checked."
     return f"{where}: {type(error).__name__}: {text}." if text else f"{where}: {type(error).__name__}."
@@ -521,7 +540,7 @@ def _list(chosen: Sequence[lessons.Lesson]) -> None:
     rows = []
     for lesson in chosen:
         number = lesson.name[:2]
-        needs = EXERCISES.get(number, "to find a mistake (--seed gives others)")
+        needs = EXERCISES.get(number, f"{TO_FIND} (--seed)")
         with contextlib.redirect_stdout(io.StringIO()):
             begun = [(path.stem, needs, examine(lesson, path).state) for path in _begun(lesson)]
         rows += begun or [(lesson.name, needs, "not begun")]
@@ -569,7 +588,7 @@ def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool
     def written(name: str) -> Written:
         filename = given[name].__code__.co_filename if name in given else ""
         tree = ast.parse("".join(linecache.getlines(filename)))
-        return Written(given.get(name), tree, filename, f"the cell of {name}")
+        return Written(given.get(name), tree, filename, f"The cell of {name}")
 
     outcome = _examine(lesson, written, seed if lesson.name[:2] == FIND else None)
     _tell(outcome, hint, answer, "hint=True", "answer=True")
