@@ -57,7 +57,7 @@ def names(lesson):
     number = lesson.name[:2]
     if number == practice.FIND:
         seeds = range(len(practice.FAULTS))
-        return {f"fault {seed}": f"practice_{number}_fault_{seed}.ipynb" for seed in seeds}
+        return {f"fault\N{NO-BREAK SPACE}{seed}": f"practice_{number}_fault_{seed}.ipynb" for seed in seeds}
     return {"notebook": f"practice_{lesson.name}.ipynb"} if number in practice.EXERCISES else {}
 
 
@@ -84,7 +84,7 @@ class Exercises(SphinxDirective):
         """Return the nodes of the table."""
         rows = ["| lesson | what the exercise needs | to download |", "|---|---|---|"]
         for lesson in lessons.find():
-            files = [f"{{download}}`{words} </_build/exercises/{name}>`" for words, name in names(lesson).items()]
+            files = [f"[{words}](/_build/exercises/{name})" for words, name in names(lesson).items()]
             page = f"{{doc}}`{lesson.name[:2]} {lesson.title} <gallery/{lesson.name}>`"
             needs = practice.EXERCISES.get(lesson.name[:2], practice.TO_FIND)
             rows += [f"| {page} | {needs} | {', '.join(files)} |"] if files else []
