@@ -362,7 +362,100 @@ def test_what_is_no_gradient_fails(code, examined):
     assert "wrong" in outcome.text
 
 
+# The updates of lesson 07
+
+STEP = "learning_rate * correction * m / (tf.sqrt(v) + EPSILON)"
+CORRECTION = "tf.sqrt(1 - BETA2**t) / (1 - BETA1**t)"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "name", "says"),
+    [
+        (
+            "w - learning_rate * m\n",
+            "w + learning_rate * m\n",
+            "w",
+            "change Δw. Yours is the right one with the opposite",
+        ),
+        (
+            "m = momentum * m + dL_dw",
+            "m = dL_dw",
+            "m",
+            "m is wrong, and so is its change Δm. 6 of 6 numbers are wrong.",
+        ),
+        ("m = momentum * m + dL_dw", "m = m", "m", "m is not updated: it is what the function was given."),
+        (STEP, STEP.replace("correction * ", ""), "w", "The factor is 1/correction: is correction left out?"),
+        (STEP, STEP.replace("learning_rate * ", ""), "w", "The factor is 1/learning_rate: is learning_rate left out?"),
+        (
+            STEP,
+            STEP.replace("tf.sqrt(v) + EPSILON", "tf.sqrt(v + EPSILON)"),
+            "w",
+            "(at t = 20000, with dL_dw as small as ε)",
+        ),
+        (STEP, STEP.replace(" + EPSILON", ""), "w", "(at t = 20000, with dL_dw as small as ε)"),
+        (
+            CORRECTION,
+            CORRECTION.replace("**t", ""),
+            "correction",
+            "(at t = 4): correction is wrong. Yours is",
+        ),
+        (CORRECTION, "1.0", "correction", "correction is wrong. Yours is 1, and should be 0.183769."),
+        ("dL_dw**2", "dL_dw", "v", "v is wrong, and so is its change Δv."),
+    ],
+)
+def test_the_wrong_line_of_an_update(right, wrong, name, says, examined):
+    text = solved("07")
+    assert text.count(right) == 1
+    changed = text.replace(right, wrong)
+    outcome = examined("07", changed)
+    pairs = zip(text.splitlines(), changed.splitlines(), strict=True)
+    (at,) = (i for i, (old, new) in enumerate(pairs, 1) if old != new)
+    if wrong == "m = m":
+        at -= 1  # it gives nothing a value, so that the function's first line stands for it
+    assert [(told["line"], told["name"]) for told in outcome.wrong] == [(at, name)]
+    assert says in outcome.text
+
+
+def adam_of_the_paper(v_hat):
+    lines = [
+        "m_hat = m / (1 - BETA1**t)",
+        f"v_hat = {v_hat}",
+        "w = w - learning_rate * m_hat / (tf.sqrt(v_hat) + EPSILON)",
+    ]
+    before, _, after = solved("07").rpartition("    correction = ")
+    return before + "".join(f"    {line}\n" for line in lines) + after[after.index("    return w, m, v") :]
+
+
+def test_another_form_of_an_update_is_judged_by_what_it_returns(examined):
+    assert examined("07", adam_of_the_paper("v / (1 - BETA2**t)")).solved
+    outcome = examined("07", adam_of_the_paper("v"))
+    assert "what adam returns (at t = 4): w is wrong. 6 of 6 numbers are wrong." in outcome.text
+    text = solved("07")
+    outcome = examined("07", text[::-1].replace("return w, m, v"[::-1], "return w, v, m"[::-1], 1)[::-1])
+    assert "what adam returns (at t = 4): m is wrong. Yours is the same as v." in outcome.text
+    outcome = examined("07", text[::-1].replace("return w, m, v"[::-1], "return w"[::-1], 1)[::-1])
+    assert "adam has to return w, m, v." in outcome.text
+
+
+def test_updates_are_blank_until_the_gradient_is_right(examined):
+    text = practice.exercise(lesson_of("07"))
+    right = solved("07").partition("def gradients_by_hand")[2].partition("# An optimizer")[0]
+    outcome = examined(
+        "07", re.sub("(?<=def gradients_by_hand).*?(?=# An optimizer)", lambda _: right, text, flags=re.DOTALL)
+    )
+    assert f"line {text.splitlines().index('    m = ...') + 1}: m is still blank." in outcome.text
+    assert outcome.state == "6 lines are blank"
+    assert outcome.next.text == "m = momentum * m + dL_dw"
+
+
 # Files that do not run
+
+
+def test_a_wrong_line_is_named_before_the_one_that_fails_for_it(examined):
+    text = solved("07").replace("dL_dy_hat = 2 * (y_hat - y) / y.shape[0]", "dL_dy_hat = tf.transpose(y_hat - y)")
+    first, second = examined("07", text).text.splitlines()
+    assert "dL_dy_hat is wrong. Yours has the shape (1, 7), the right one has (7, 1): transposed?" in first
+    assert "InvalidArgumentError: Matrix size-incompatible: In[0]: [3,7], In[1]: [1,7]; of (n, k) @ (k, m)" in second
 
 
 @pytest.mark.parametrize(
@@ -372,6 +465,14 @@ def test_what_is_no_gradient_fails(code, examined):
         ("dL_dz = ...", "dL_dz = (p - onehot) / m", "NameError: name 'm' is not defined", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = x @ p", "InvalidArgumentError: Matrix size-incompatible", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = x.T @ p", "has no attribute 'T'; TensorFlow has tf.transpose(a).", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = x.sum()", "has no attribute 'sum'; TensorFlow has tf.reduce_sum(a).", "dL_dz ="),
+        (
+            "dL_dz = ...",
+            "dL_dz = p - y",
+            "; TensorFlow mixes no dtypes, and this check computes in float64.",
+            "dL_dz =",
+        ),
+        ("dL_dz = ...", "dL_dz = p^2", "; a power is x**2, and not x^2.", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = ... / n", "there is still ... in this line.", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = logits(parameters, y)", "InvalidArgumentError", "return x @"),
         ("def loss(", "1 / 0\ndef loss(", "ZeroDivisionError: division by zero.", "1 / 0"),

@@ -471,16 +471,19 @@ def _failure(error: BaseException, filename: str, where: str) -> str:
     """Return one line about an exception in the reader's file."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = re.sub(r"^\{\{.*?\}\} *|\[Op:.*", "", next(iter(text.strip().splitlines()), "")).strip().rstrip(".")
-    for method, function in OF_TENSORS.items() if isinstance(error, AttributeError) else ():
-        text += f"; TensorFlow has {function}" * text.endswith(f"'{method}'")
     at = _own_line(error, filename)
     linecache.checkcache(filename)
     code = linecache.getline(filename, at or 0)
     where += f", line {at}" if at is not None else ""
     if "llipsis" in text and "..." in code:
         return f"{where}: there is still ... in this line."
-    text += "; a power is x**2, and not x^2" * ("^" in code)
-    text += "; of (n, k) @ (k, m), the inner sizes k have to be equal" * text.startswith("Matrix size-incompatible")
+    for applies, advice in (
+        ("^" in code, "a power is x**2, and not x^2"),
+        (text.startswith("Matrix size"), "of (n, k) @ (k, m), the inner sizes k have to be equal"),
+        ("was expected to be a" in text, "TensorFlow mixes no dtypes, and this check computes in float64"),
+        *((text.endswith(f"attribute '{name}'"), f"TensorFlow has {ours}") for name, ours in OF_TENSORS.items()),
+    ):
+        text += f"; {advice}" * applies
     if isinstance(error, SystemExit):
         return f"{where}: the file ends the process here, so that it cannot be checked."
     return f"{where}: {type(error).__name__}: {text}." if text else f"{where}: {type(error).__name__}."
