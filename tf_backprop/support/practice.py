@@ -204,18 +204,17 @@ def exercise(lesson: lessons.Lesson, functions: Sequence[str] = ()) -> str:
     nodes = _needed(tree, ["loss", *functions, *given])
     used = {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
     imports = [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].asname in used]
-    parts = [f'"""\n{equations}\n\n{TASK}"""']
-    parts.append("from tf_backprop import command\nfrom tf_backprop.support import practice")
-    parts.append("\n".join(ast.unparse(node) for node in imports))
+    head = "from tf_backprop import command\nfrom tf_backprop.support import practice\n"
+    made = "\n".join([f'"""\n{equations}\n\n{TASK}"""\n', head, *map(ast.unparse, imports)])
     after_function = True
     for node in nodes:
         function = isinstance(node, ast.FunctionDef)
         name = node.name if function else ""
         code = _blank(node, text) if name in functions else text[node.lineno - 1 : node.end_lineno]
         code = code if name in GRADIENTS else [*_comments_above(node, text), *code]
-        parts.append("\n".join(["", *code] if function or after_function else code))
+        made += "\n".join(["\n\n" if function or after_function else "", *code])
         after_function = function
-    return "\n\n".join([*parts, f"\n{END}"])
+    return f"{made}\n\n\n{END}"
 
 
 def filled(text: str, lesson: lessons.Lesson) -> str:
@@ -352,10 +351,10 @@ class _Point:
         tree, where, error = self.written.tree, self.written.where, self.theirs.error
         at = _own_line(error, self.written.filename)
         if error is None and self.theirs.result is None:
-            return Outcome("wrong", f"{where}: {self.case.function} returns nothing: is its return missing?")
+            return Outcome("returns nothing", f"{where}: {self.case.function} returns nothing: is its return missing?")
         stopped = error is not None and (not self.blanks or (at is not None and at < self.blanks[0][1]))
         verdicts = lines.judge(self.lines, self.names, self.right, self.theirs, vars(self.ours))
-        verdicts = [told._replace(line=_statement(tree, told.line)) for told in verdicts]
+        verdicts = [told._replace(line=getattr(_statement(tree, told.line), "lineno", None)) for told in verdicts]
         wrong = [told for told in verdicts if told.kind == "wrong"]
         first = self._line(wrong[0].name if wrong else None)
         if not stopped and (find or not (wrong or self.blanks)):
@@ -369,8 +368,9 @@ class _Point:
         state = [_lines_are(wrong, "wrong")] if told_of else []
         if stopped:
             text = _failure(error, self.written.filename, where)
-            state, first = state or ["does not run"], first or self._line(_name_at(tree, at))
-            return Outcome(state[0], "\n".join([*said, text]), told_of, first)
+            target = getattr(_statement(tree, at), "targets", [None])[0]
+            first = first or self._line(target and ast.unparse(target))
+            return Outcome(*(state or ["does not run"]), "\n".join([*said, text]), told_of, first)
         given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
         if given and wrong:
             said.append(f"Right in themselves, but given a wrong value: {_some(given)}.")
@@ -442,21 +442,11 @@ def _blanks(tree: ast.Module, function: str) -> list[tuple[str, int]]:
     ]
 
 
-def _statement(tree: ast.Module, line: int | None) -> int | None:
-    """Return the first line of the statement that a line belongs to."""
-    starts = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and line is not None and node.lineno <= line <= node.end_lineno
-    ]
-    return max(starts, default=line)
-
-
-def _name_at(tree: ast.Module, line: int | None) -> str | None:
-    """Return the name that is assigned in a line."""
-    start = _statement(tree, line)
-    found = (node for node in ast.walk(tree) if isinstance(node, ast.Assign) and node.lineno == start)
-    return next((ast.unparse(node.targets[0]) for node in found), None)
+def _statement(tree: ast.Module, line: int | None) -> ast.stmt | None:
+    """Return the innermost statement that a line belongs to."""
+    statements = (node for node in ast.walk(tree) if isinstance(node, ast.stmt) and line is not None)
+    found = (node for node in statements if node.lineno <= line <= node.end_lineno)
+    return max(found, key=lambda node: node.lineno, default=None)
 
 
 def _own_line(error: BaseException | None, filename: str) -> int | None:
@@ -572,7 +562,17 @@ def check(*names: str, hint: bool = False, answer: bool = False, json: bool = Fa
     files = files or [(lesson, path) for lesson in _chosen(()) for path in _begun(lesson)]
     if not files:
         raise UsageError("no exercise is begun: python -m tf_backprop practice lists them")
-    _check(files, hint, answer, json)
+    outcomes = []
+    for lesson, path in files:
+        with contextlib.redirect_stdout(io.StringIO()) if json else contextlib.nullcontext():
+            outcomes.append(examine(lesson, path))
+            _tell(outcomes[-1], hint, answer, "--hint", "--answer")
+    pairs = list(zip(files, outcomes, strict=True))
+    if json:
+        of = [({"exercise": lesson.name, "file": str(path)}, found) for (lesson, path), found in pairs]
+        told = [one | {"solved": o.solved, "state": o.state, "wrong": list(o.wrong), "text": o.text} for one, o in of]
+        print(_json.dumps(told, ensure_ascii=False))
+    _raise_unless_solved([(lesson, found) for (lesson, _), found in pairs])
 
 
 def check_of(path: str) -> Callable[..., None]:
@@ -589,7 +589,7 @@ def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool
     given = {function.__name__: function for function in functions}
 
     def written(name: str) -> Written:
-        filename = given[name].__code__.co_filename if name in given else ""
+        filename = inspect.unwrap(given[name]).__code__.co_filename if name in given else ""
         tree = ast.parse("".join(linecache.getlines(filename)))
         return Written(given.get(name), tree, filename, f"The cell of {name}")
 
@@ -598,30 +598,10 @@ def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool
     _raise_unless_solved([(lesson, outcome)])
 
 
-def _check(files: Sequence[tuple[lessons.Lesson, Path]], hint: bool, answer: bool, json: bool) -> None:
-    found = []
-    for lesson, path in files:
-        with contextlib.redirect_stdout(io.StringIO()) if json else contextlib.nullcontext():
-            outcome = examine(lesson, path)
-            _tell(outcome, hint, answer, "--hint", "--answer")
-        found.append((lesson, outcome))
-    if json:
-        pairs = zip(files, found, strict=True)
-        print(
-            _json.dumps([_as_json(lesson, path, outcome) for (_, path), (lesson, outcome) in pairs], ensure_ascii=False)
-        )
-    _raise_unless_solved(found)
-
-
 def _raise_unless_solved(found: Sequence[tuple[lessons.Lesson, Outcome]]) -> None:
     unsolved = [f"exercise {lesson.name[:2]}: {outcome.state}" for lesson, outcome in found if not outcome.solved]
     if unsolved:
         raise UnsolvedError(f"not solved yet: {'; '.join(unsolved)}")
-
-
-def _as_json(lesson: lessons.Lesson, path: Path, outcome: Outcome) -> dict[str, object]:
-    first = {"exercise": lesson.name, "file": str(path), "solved": outcome.solved}
-    return first | {"state": outcome.state, "wrong": list(outcome.wrong), "text": outcome.text}
 
 
 def _tell(outcome: Outcome, hint: bool, answer: bool, for_hint: str, for_answer: str) -> None:
