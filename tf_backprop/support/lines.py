@@ -259,7 +259,7 @@ def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mappi
     """Return what the gradient check says, and which number of the function a factor is."""
     rows, _ = rows_of(batch)
     others = {key: value for key, value in around.items() if value.ndim and rows not in value.shape}
-    point = {name: 0 * right} | {key: 0 * value for key, value in others.items()}
+    point = {key: np.zeros_like(value) for key, value in {**others, name: right}.items()}
     functions = settle(lambda p, *_: np.sum(right * p[name]), lambda *_: {**others, name: mine}, point, batch)
     check = Check(functions, np.random.default_rng(0))
     sizes = {size: whose for size, whose in check.context.sizes.items() if size != rows}
