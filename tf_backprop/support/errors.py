@@ -27,11 +27,3 @@ class DivergedError(LessonError):
 
 class WorkerError(LessonError):
     """A worker process failed, was lost or never started."""
-
-
-class UnsolvedError(LessonError):
-    """An exercise is not solved yet."""
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows in place of a traceback, which would lead through the check and not the mistake."""
-        return [f"error: {self}"]

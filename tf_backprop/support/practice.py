@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tf_backprop.support import lessons, lines, startup
 from tf_backprop.support.calls import named
-from tf_backprop.support.errors import DataError, GradientError, UnsolvedError, UsageError
+from tf_backprop.support.errors import DataError, GradientError, LessonError, UsageError
 from tf_backprop.support.files import short
 from tf_backprop.support.tables import table
 
@@ -102,6 +102,14 @@ END = """\
 if __name__ == "__main__":
     command.run(practice.check_of(__file__))
 """
+
+
+class UnsolvedError(LessonError):
+    """An exercise is not solved yet."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback, which would lead through the check and not the mistake."""
+        return [f"error: {self}"]
 
 
 class Outcome(NamedTuple):
