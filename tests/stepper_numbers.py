@@ -1,4 +1,4 @@
-"""What TensorFlow gets for docs/stepper.rst: every number of the page by its symbol, and the weights after k updates."""
+"""What TensorFlow gets for docs/stepper.rst: each number by its symbol, and the weights after k updates."""
 
 import importlib.util
 

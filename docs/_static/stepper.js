@@ -117,10 +117,10 @@
   // ---- The graph's places, in units of its box; every line runs downward ---------------------------------------------
   const WIDTH = 460, BOX = 140;
   function places() {
-    const hidden = mode === "sigmoid" ? 80 : 46, y_hat = 188 + hidden + 68, L = y_hat + 46 + 34, place = {};
+    const hidden = mode === "sigmoid" ? 80 : 46, y_hat = 200 + hidden + 74, L = y_hat + 46 + 34, place = {};
     const box = (id, x, top, height, width = BOX) => (place[id] = { x, top, height, width, bottom: top + height });
     for (const i of INPUTS) box(`x${i}`, 88 + 284 * i, 2, 32);
-    for (const j of UNITS) box(`h${j}`, 72 + 158 * j, 188, hidden);
+    for (const j of UNITS) box(`h${j}`, 72 + 158 * j, 200, hidden);
     box("y_hat", 230, y_hat, 46);
     box("y", 400, y_hat + 7, 32, 112);
     box("L", 230, L, 32);
@@ -136,7 +136,7 @@
 
   function labelAt([name, i, j], place) { // near the end, in the middle or near the start, so that no two labels meet
     const [x1, y1, x2, y2] = name === "w1" ? line(`x${i}`, `h${j}`, place) : line(`h${i}`, "y_hat", place);
-    const share = name === "w2" ? 0.5 : j === 1 ? 0.47 : j === 2 * i ? 0.77 : 0.15;
+    const share = name === "w2" ? 0.5 : j === 1 ? 0.5 : j === 2 * i ? 0.79 : 0.18;
     const apart = name === "w2" ? 30 * (i - 1) : 0;
     return [x1 + share * (x2 - x1) + apart, y1 + share * (y2 - y1)];
   }
@@ -172,7 +172,6 @@
     part.invalid = make("p", { class: "invalid", role: "alert" });
     part.status = make("div", { role: "status", "aria-live": "polite", "aria-atomic": "true" });
     const code = [...root.querySelectorAll(".stepper-code")];
-    for (const block of code) block.querySelector("pre").tabIndex = 0; // scrolled sideways by keyboard too
     for (const name of ["count", "formulas", "text", "caption"]) part[name].setAttribute("class", name);
 
     part.graph = make("div", { class: "graph", role: "group", "aria-label": say("graph") }, part.edges, ...items());
@@ -378,7 +377,7 @@
     for (const piece of pieces) [piece, piece.closest(".line")].forEach((node) => node.classList.add("now"));
     const { file } = symbol === "new_w" ? data.identity : data[mode]; // the update is the lesson's in both
     part.caption.textContent = pieces.length ? say("code", { file, line: pieces[0].closest(".line").dataset.line }) : "";
-    block.querySelector("pre").scrollLeft = 0;
+    Object.assign(block.querySelector("pre"), { tabIndex: 0, scrollLeft: 0 }); // scrolled sideways by keyboard too
   }
 
   function drawGraph(step, last) {
