@@ -136,7 +136,7 @@
 
   function labelAt([name, i, j], place) { // near the end, in the middle or near the start, so that no two labels meet
     const [x1, y1, x2, y2] = name === "w1" ? line(`x${i}`, `h${j}`, place) : line(`h${i}`, "y_hat", place);
-    const share = name === "w2" ? 0.5 : j === 1 ? 0.5 : j === 2 * i ? 0.79 : 0.18;
+    const share = name === "w2" ? 0.5 : j === 1 ? 0.5 : j === 2 * i ? 0.79 : 0.16;
     const apart = name === "w2" ? 30 * (i - 1) : 0;
     return [x1 + share * (x2 - x1) + apart, y1 + share * (y2 - y1)];
   }

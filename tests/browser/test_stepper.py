@@ -328,7 +328,7 @@ def test_what_is_not_a_number_is_said_and_not_used(typed, page):
     before = page.states()
     page.type("w1-0-0", typed)
     assert page.find("[role=alert]").text == f"Not used: “{typed}”. w1[0,0] has to be a number from -1000 to 1000."
-    assert page.find("#stepper-w1-0-0").get_attribute("value") == before[0]["graph"][2][1]
+    assert page.find("#stepper-w1-0-0").get_attribute("value") == before[-1]["graph"][2][1]
     assert page.states() == before
     assert page.find("[role=alert]").text == ""
 
