@@ -285,7 +285,8 @@ def test_a_nudge_is_the_central_difference(mode, seed, seen, load):
 def test_what_is_not_a_number_is_said_and_not_used(run, load):
     tried = ["5000", "-1e9", "", "1/2"]
     found = run(
-        [("identity", False, {"w1-0-0": text}, 0) for text in tried] + [("identity", False, {"w1-0-0": "−0,5"}, 0)]
+        [("identity", False, {"w1-0-0": text}, 0) for text in tried]
+        + [("identity", False, {"w1-0-0": "−0,5", "x-0": "0.00001234", "x-1": "-1000"}, 0)]
     )
     w = Numbers(load, "identity").weights["w1"][0, 0]
     for text, each in zip(tried, found, strict=False):
@@ -294,7 +295,12 @@ def test_what_is_not_a_number_is_said_and_not_used(run, load):
         shown = {entry["symbol"]: entry["text"] for entry in state["graph"]}
         assert number(shown["w1<sub>0,0</sub>"]) == as_shown(w), "the field shows what is used"
     graph = found[-1]["states"][0]["graph"]
-    assert [each["text"] for each in graph if each["symbol"] == "w1<sub>0,0</sub>"] == ["−0.5"]
+    shown = {entry["symbol"]: entry["text"] for entry in graph}
+    assert [shown[key] for key in ("w1<sub>0,0</sub>", "x<sub>0</sub>", "x<sub>1</sub>")] == [
+        "−0.5",
+        "1.23e−5",
+        "−1000",
+    ]
 
 
 def test_the_fields_have_the_lessons_numbers(seen, load):
@@ -310,7 +316,9 @@ def test_the_fields_have_the_lessons_numbers(seen, load):
                 assert number(graph[field]["text"]) == as_shown(value)
 
 
-def test_the_sigmoid_starts_from_the_same_error(seen):
+def test_the_sigmoid_starts_from_the_same_error(seen, texts):
+    said = {seed: seen["sigmoid", False, seed, 0]["states"][0]["text"] for seed in (0, 1)}
+    assert said == {0: texts["step-start-sigmoid"], 1: texts["step-start"]}
     with_it, without = (
         {
             symbol: value[0]
