@@ -1,4 +1,4 @@
-"""Draw docs/_static/stepper.png, the stepper's graph on the way back, from the built site: ``python -m tools.picture``.
+"""Draw docs/_static/stepper.png, the stepper on the way back, from the built site: ``python -m tools.picture``.
 
 It needs ``make docs`` before it, selenium, and Debian's chromium with chromium-driver.
 """
@@ -22,7 +22,7 @@ BESIDE, ABOVE = 12, 2  # the margins, in pixels of the page
 
 
 def screenshot(page: Path = PAGE) -> bytes:
-    """Return a PNG of the graph, in the light, at twice the size of the page."""
+    """Return a PNG of the graph with its formulas and a nudge, in the light, at twice the size of the page."""
     from selenium import webdriver
 
     program, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
@@ -39,7 +39,9 @@ def screenshot(page: Path = PAGE) -> bytes:
         features = [{"name": name, "value": value} for name, value in preferred.items()]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         browser.get(page.as_uri() + STEP)
-        box = browser.find_element("css selector", "#stepper .graph").rect
+        browser.find_element("css selector", "#stepper .nudge button").click()
+        stage, graph = (browser.find_element("css selector", f"#stepper .{name}").rect for name in ("stage", "graph"))
+        box = {"x": stage["x"], "width": stage["width"], "y": graph["y"], "height": graph["height"]}
         clip = {"x": box["x"] - BESIDE, "y": box["y"] - ABOVE, "scale": 1}
         clip |= {"width": box["width"] + 2 * BESIDE, "height": box["height"] + 2 * ABOVE}
         return base64.b64decode(browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})["data"])
@@ -47,7 +49,7 @@ def screenshot(page: Path = PAGE) -> bytes:
 
 def main() -> None:
     """Write the picture, in few colours, which makes it a third as large."""
-    image = Image.open(io.BytesIO(screenshot())).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    image = Image.open(io.BytesIO(screenshot())).convert("RGB").quantize(160, dither=Image.Dither.NONE)
     image.save(PICTURE, optimize=True)
     print(f"{PICTURE.relative_to(DOCS.parent)}: {image.width} x {image.height}, {PICTURE.stat().st_size / 1000:.0f} kB")
 
