@@ -16,7 +16,15 @@ language = "en"
 highlight_language = "none"
 rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
-extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension", "lesson_pages", "notebooks", "_ext_steps"]
+extensions = [
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "extension",
+    "lesson_pages",
+    "notebooks",
+    "_ext_steps",
+]
 
 # The pages load nothing from other hosts, so MathJax is on the site; and they show no execution times.
 html_math_renderer = "mathjax"  # there are two, and Sphinx would take the one without MathJax

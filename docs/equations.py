@@ -1,4 +1,4 @@
-"""Typesets the equations of a lesson's docstring: ``dL/dW = xᵀ dL/dz`` becomes TeX, and the script keeps its plain text.
+"""Typesets the equations of a lesson's docstring: ``dL/dW = xᵀ dL/dz`` becomes TeX; the script keeps its text.
 
 Whatever this small grammar does not know raises `NoFormula`. Then the page shows the plain text, never a wrong formula.
 """
@@ -7,7 +7,14 @@ import itertools
 import re
 
 QUANTITIES = ("leak", "under", "momentum", "learning_rate")
-SYMBOLS = {"σ": r"\sigma", "ε": r"\varepsilon", "y_hat": r"\hat{y}", "<-": r"\leftarrow", "·": r"\cdot", "...": r"\dots"}
+SYMBOLS = {
+    "σ": r"\sigma",
+    "ε": r"\varepsilon",
+    "y_hat": r"\hat{y}",
+    "<-": r"\leftarrow",
+    "·": r"\cdot",
+    "...": r"\dots",
+}
 POWERS = {"²": "^2", "ᵀ": r"^\mathsf{T}", "'": "'"}
 
 END = r"(?![A-Za-z0-9_])"  # for Python ² and ᵀ are letters
@@ -49,7 +56,7 @@ def _aligned(rows):
     counts = {sum(map(_is_formula, row)) for row in rows}
     between = " && " if counts not in ({0}, {1}) and len(counts) == 1 else r"\qquad "
     lines = [_row(row, between) for row in rows]
-    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+    return "\\begin{align*}\n" + " \\\\[0.5ex]\n".join(lines) + "\n\\end{align*}"
 
 
 def _row(cells, between):
@@ -64,7 +71,7 @@ def _row(cells, between):
         left, *right = re.split(r"(?=(?<!\S)(?:=|\\leftarrow) )", converted[0], maxsplit=1)
         converted[0] = f"{left.strip()} & {''.join(right)}"
     else:
-        converted[:2] = [" & ".join(converted[:2])]
+        converted[:2] = [r"\quad & ".join(converted[:2])]
     return " && ".join([between.join(converted), *notes])
 
 
@@ -143,7 +150,7 @@ class _Parser:
         return "".join(parts)
 
     def is_call(self):
-        return len(self.tokens) > 1 and self.tokens[1][1:] == ("(", True) or self.next("log")
+        return self.next("log") or (len(self.tokens) > 1 and self.tokens[1][1:] == ("(", True))
 
     def expression(self):
         """Terms, with + and - between them."""
@@ -175,7 +182,9 @@ class _Parser:
         if not self.tokens:
             return False
         kind, text, _ = self.tokens[0]
-        return kind in ("derivative", "quantity", "name", "number", "sum") or text in ("(", "√", "...") or self.is_call()
+        return (
+            kind in ("derivative", "quantity", "name", "number", "sum") or text in ("(", "√", "...") or self.is_call()
+        )
 
     def factor(self):
         """Return the TeX of a factor and, if it is a bracket and nothing more, what is in it."""
@@ -198,7 +207,7 @@ class _Parser:
             return tex + (self.powers_of_bracket()[0] if self.touches("(") else self.factor()[0]), None
         tex = rf"\text{{{text}}}".replace("_", r"\_") if kind == "quantity" else _name(text) if kind == "name" else text
         tex = SYMBOLS.get(text, tex) + self.powers()
-        if called or kind == "name" and tex.endswith("'") and self.touches("("):
+        if called or (kind == "name" and tex.endswith("'") and self.touches("(")):
             tex += self.powers_of_bracket()[0]
         return tex, None
 
@@ -211,7 +220,7 @@ class _Parser:
         return _in_brackets(inside) + powers, None if powers else inside
 
     def powers(self):
-        """What touches the end of a factor: a power, a prime, a transpose or an index."""
+        """Read what touches the end of a factor: a power, a prime, a transpose or an index."""
         tex = ""
         while any(map(self.touches, (*POWERS, "^", "["))):
             sign = self.take()[1]

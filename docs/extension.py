@@ -89,8 +89,9 @@ def figures_with_alt_text(block, block_vars, gallery_conf):
     for file in [] if rst else drawn(lesson.name):
         place = next(block_vars["image_path_iterator"])
         shutil.copy(file, place)
-        rest = file.stem.removeprefix(lesson.name).removesuffix("_digits").strip("_")
-        rst += figure_rst([place], gallery_conf["src_dir"], rest or lesson.question)
+        times = file.stem.removesuffix("_digits").endswith("_times")
+        text = "the milliseconds of a step, by the images in a batch" if times else lesson.seen.partition(". ")[0]
+        rst += figure_rst([place], gallery_conf["src_dir"], text)
     return re.sub(r"(:alt: )(.*)", lambda m: f"{m[1]}{lesson.title}: {m[2]}", rst)
 
 

@@ -32,7 +32,7 @@ WITHOUT_MNIST = """\
 """
 
 #: What ``--explain`` prints, indented as output is: formulas, and under each what it makes of the numbers.
-EXPLAINED = r"(?m)^    The backward pass, line by line: .*\n(?:    \w+(?:, \w+)* = .*\n(?: {8}.*\n)+)+"
+EXPLAINED = r"(?m)^    The backward pass, line by line: .*\n(?:    \w+(?:, \w+)* = .*\n(?: {8}(?: {4})?\S.*\n)+)+"
 FIGURE = r"(?m)^\.\. image-sg:: (?P<file>.*)\n   :alt: (?P<text>.*)\n(?: {3}.*\n)+"
 EQUATIONS = r"(?m)^(?P<sentence>.+:):\n\n(?P<block>(?: {4}.*\n|\n)+)"
 
@@ -65,11 +65,12 @@ class Fold(SphinxDirective):
 
     def run(self):
         """Return the fold."""
-        line = fold_line(self.arguments[0], self.arguments[0])
+        texts, messages = self.parse_inline(self.arguments[0])
+        line = fold_line(self.arguments[0], "", *texts)
         line.source, line.line = self.get_source_info()
         folded = fold("", line)
         self.state.nested_parse(self.content, self.content_offset, folded)
-        return [folded]
+        return [folded, *messages]
 
 
 def _as_tag(tag):
@@ -105,7 +106,9 @@ def page(text, lesson, typesets=True):
         if cell.strip().startswith("Backward\n"):
             cells[number + 1] += "".join(_explanation(match[0]) for match in explained)
         if cell.strip().startswith("Plot and main\n"):
-            cells[number + 1] = _fold("The code of the figure, of the options and of what is printed", cells[number + 1])
+            cells[number + 1] = _fold(
+                "The code of the figure, of the options and of what is printed", cells[number + 1]
+            )
 
     opening = _headed(opening, lesson, WITHOUT_MNIST if on_digits else "")
     if typesets:
@@ -149,7 +152,7 @@ def _picture(file, text):
 
 def _explanation(output):
     code = f".. code-block:: none\n\n{output}\n"
-    return _fold("Each line with its numbers: what --explain prints", code)
+    return _fold("Each line with its numbers: what ``--explain`` prints", code)
 
 
 def _fold(line, content):

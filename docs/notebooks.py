@@ -1,4 +1,4 @@
-"""What a lesson's notebook has beyond the script: equations typeset, a cell to try the gradient, and the result by name."""
+"""What a lesson's notebook has beyond its script: equations typeset, a cell to try the gradient, the result by name."""
 
 import re
 from pathlib import Path
@@ -29,9 +29,9 @@ ONE_NUMBER = """
 print("by hand:", gradients_by_hand(A, x, y).numpy())
 print("by tape:", gradients_by_tape(A, x, y).numpy())"""
 COMPARE = """
-for name in by_hand:
-    print(f"dL_d{name} by hand: {np.ravel(by_hand[name])[:4]}")
-    print(f"dL_d{name} by tape: {np.ravel(by_tape[name])[:4]}")"""
+for name in hand:
+    print(f"dL_d{name} by hand: {np.ravel(hand[name])[:4]}")
+    print(f"dL_d{name} by tape: {np.ravel(tape[name])[:4]}")"""
 IMAGES = f"""\
 {DRAW}x = rng.uniform(0, 1, (7, 784))  # seven images of noise
 y = np.array([0, 1, 2, 3, 4, 5, 5])  # their labels
@@ -52,56 +52,56 @@ A = tf.constant(10.0, tf.float64)
 {ONE_NUMBER}""",
     "03": f"""\
 z = prepare(np.array([-3.0, -2.0, -1.0, -0.5, 1.0, 2.0, 3.0]))  # seven points; what happens at 0.0?
-by_hand = gradients_by_hand(z, leak=0.1)
-by_tape = gradients_by_tape(z, leak=0.1)
+hand = gradients_by_hand(z, leak=0.1)
+tape = gradients_by_tape(z, leak=0.1)
 {COMPARE.replace("dL_d{name}", "da/dz of {name},")}""",
     "04": """\
 for x in (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0):
     numbers = start(x=x, w1=2.0, b1=1.0, w2=2.0, b2=1.0)
-    by_hand = derivatives_by_hand(**numbers)["dy2_dw2"]
-    by_tape = derivatives_by_tape(**numbers)["dy2_dw2"]
-    print(f"x = {x:g}: dy2_dw2 by hand: {by_hand:g}, by tape: {by_tape:g}")""",
+    hand = derivatives_by_hand(**numbers)["dy2_dw2"]
+    tape = derivatives_by_tape(**numbers)["dy2_dw2"]
+    print(f"x = {x:g}: dy2_dw2 by hand: {hand:g}, by tape: {tape:g}")""",
     "05": f"""\
 {DRAW}parameters = {{"points": tf.constant(rng.uniform(-5, 5, (7, 2)))}}  # seven points
-by_hand = gradients_by_hand(parameters)
-by_tape = gradients_by_tape(parameters)
+hand = gradients_by_hand(parameters)
+tape = gradients_by_tape(parameters)
 {COMPARE}""",
     "06": f"""\
 {DRAW}y, t = draw_targets(rng, 7)  # seven samples
 parameters = draw_outputs(rng, y)
-by_hand = gradients_by_hand(parameters, y, t, under=3.0)
-by_tape = gradients_by_tape(parameters, y, t, under=3.0)
+hand = gradients_by_hand(parameters, y, t, under=3.0)
+tape = gradients_by_tape(parameters, y, t, under=3.0)
 {COMPARE}""",
     "07": f"""\
 {DRAW}x = np.float32(rng.uniform(0, 1, (7, 2)))  # seven points
 y = np.float32(x.sum(axis=1, keepdims=True) < 1)
 parameters = initial_parameters(seed=1)
-by_hand = gradients_by_hand(parameters, x, y)
-by_tape = gradients_by_tape(parameters, x, y)
+hand = gradients_by_hand(parameters, x, y)
+tape = gradients_by_tape(parameters, x, y)
 {COMPARE}""",
     "08": f"""\
-{IMAGES}by_hand = gradients_by_hand(parameters, x, y)
-by_tape = gradients_by_tape(parameters, x, y)
+{IMAGES}hand = gradients_by_hand(parameters, x, y)
+tape = gradients_by_tape(parameters, x, y)
 {COMPARE}""",
     "09": f"""\
 {IMAGES}p = tf.nn.softmax(logits(parameters, x))
 dL_dz = (p - np.eye(10)[y]) / 7  # by hand, as in lesson 11
-by_hand = {{"W": tf.transpose(x) @ dL_dz, "b": tf.reduce_sum(dL_dz, axis=0)}}
-by_tape = gradients_by_tape(parameters, x, y)
+hand = {{"W": tf.transpose(x) @ dL_dz, "b": tf.reduce_sum(dL_dz, axis=0)}}
+tape = gradients_by_tape(parameters, x, y)
 {COMPARE}""",
     "12": f"""\
 {DRAW}X = np.float32(rng.normal(size=(7, 2)))  # seven points
 Y = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 1, 1]]
 parameters = initial_parameters(rng)
-by_hand = gradients_by_hand(parameters, X, Y)
-by_tape = gradients_by_tape(parameters, X, Y)
+hand = gradients_by_hand(parameters, X, Y)
+tape = gradients_by_tape(parameters, X, Y)
 {COMPARE}""",
     "13": f"""\
 {DRAW}x = rng.uniform(0, 1, (7, 64))  # seven images of noise
 y = np.array([0, 1, 2, 3, 4, 5, 5])  # their labels
 parameters = make_parameters(rng, 64, 10, tf.float64)
-by_hand = gradients_by_hand(parameters, x, y)  # with dz2=summed it is one of the mistakes
-by_tape = gradients_by_tape(parameters, x, y)
+hand = gradients_by_hand(parameters, x, y)  # with dz2=summed it is one of the mistakes
+tape = gradients_by_tape(parameters, x, y)
 {COMPARE}""",
     "14": f"""\
 {DRAW}x = np.float32(rng.uniform(0, 1, (8, 64)))  # eight images of noise, so that two slices are equal
