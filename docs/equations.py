@@ -54,7 +54,7 @@ def _is_formula(cell):
 
 def _aligned(rows):
     counts = {sum(map(_is_formula, row)) for row in rows}
-    between = " && " if counts not in ({0}, {1}) and len(counts) == 1 else r"\qquad "
+    between = " && " if counts not in ({0}, {1}) and len(counts) == 1 else r"\quad "
     lines = [_row(row, between) for row in rows]
     return "\\begin{align*}\n" + " \\\\[0.5ex]\n".join(lines) + "\n\\end{align*}"
 

@@ -152,7 +152,7 @@ def _picture(file, text):
 
 def _explanation(output):
     code = f".. code-block:: none\n\n{output}\n"
-    return _fold("Each line with its numbers: what ``--explain`` prints", code)
+    return ".. rst-class:: on-paper\n\n" + _fold("Each line with its numbers: what ``--explain`` prints", code)
 
 
 def _fold(line, content):

@@ -160,8 +160,7 @@ QUESTIONS = {
         ),
         Question(
             "Every row of a batch is written twice. What happens to the gradient?",
-            "It is 1 times what it was. There are twice as many rows to sum over, and the mean divides by twice as "
-            "much.",
+            "It stays the same: new by old is 1. Twice as many rows are added, and the mean divides by twice as much.",
             {
                 "1": "(lambda p, x, y: gradients_by_hand(p, np.tile(x, (2, 1)), np.tile(y, (2, 1)))['w1'][0, 0]"
                 " / gradients_by_hand(p, x, y)['w1'][0, 0])(initial_parameters(1), np.eye(2, dtype='f'),"
@@ -226,7 +225,7 @@ QUESTIONS = {
         ),
         Question(
             "A batch has the same image twice. How does its gradient differ from that of the image alone?",
-            "It does not: it is 1 times as large, because the loss is a mean.",
+            "It is the same: new by old is 1, because the loss is a mean.",
             {
                 "1": f"gradients_by_tape({NOTHING}, tf.ones([2, 784]), [3, 3])['b'][3]"
                 f" / gradients_by_tape({NOTHING}, tf.ones([1, 784]), [3])['b'][3]"
@@ -298,7 +297,8 @@ QUESTIONS = {
             "It is 7 times too large, and a seventh of the learning rate would hide it: the direction is right.",
             {
                 "7": "(lambda *batch: gradients_by_hand(*batch, dz2=summed)['b2'][0]"
-                " / gradients_by_hand(*batch)['b2'][0])(make_parameters(np.random.default_rng(0), 4, 10), np.ones((7, 4), 'f'), [1] * 7)"
+                " / gradients_by_hand(*batch)['b2'][0])"
+                "(make_parameters(np.random.default_rng(0), 4, 10), np.ones((7, 4), 'f'), [1] * 7)"
             },
         ),
         Question(
