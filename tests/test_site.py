@@ -129,7 +129,7 @@ def build(tmp_path):
         pytest.skip("needs Sphinx: pip install -e .[docs]")
     modules = ("conf", "extension", "lesson_pages", "equations", "questions", "notebooks")
     files = [f"docs/{name}.py" for name in modules]
-    for name in (*files, "docs/errata.rst", f"scripts/{LESSON}", "scripts/GALLERY_HEADER.rst"):
+    for name in (*files, f"scripts/{LESSON}", "scripts/GALLERY_HEADER.rst"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     for folder in ("tf_backprop", "docs/_static"):
@@ -139,9 +139,12 @@ def build(tmp_path):
         script = tmp_path / "scripts" / LESSON
         script.write_text(change(script.read_text(encoding="utf-8")), encoding="utf-8")
         pages["derivations"] = ".. _derivation-04:\n\nLesson 04\n---------\n"
+        pages["errata"] = "There are none here.\n"
         pages["index"] = ".. toctree::\n   :glob:\n\n   gallery/index\n   *\n"
         for page, text in pages.items():
-            (tmp_path / "docs" / f"{page}.rst").write_text(f"{page.title()}\n=========\n\n{text}", encoding="utf-8")
+            (tmp_path / "docs" / f"{page}.rst").write_text(
+                f"{page.title()}\n{'=' * len(page)}\n\n{text}", encoding="utf-8"
+            )
         environment = os.environ | {"PATH": str(tmp_path)}
         # Without the stepper, the Markdown pages and the wheel, because this site lacks the files that they need.
         without = [
