@@ -16,10 +16,9 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["lesson_pages.py", "equations.py", "questions.py", "errata.rst"]
+SOURCES = ["lesson_pages.py", "equations.py", "questions.py", "errata.rst", "derivations.rst"]
 
-#: The lessons that docs/derivations.rst derives, and those that the stepper walks through.
-DERIVED = [f"{number:02}" for number in range(1, 14)]
+#: The lessons that the stepper walks through.
 STEPPED = ["07"]
 
 WITHOUT_MNIST = """\
@@ -113,11 +112,12 @@ def page(text, lesson, typesets=True):
     opening = _headed(opening, lesson, WITHOUT_MNIST if on_digits else "")
     if typesets:
         opening = re.sub(EQUATIONS, _typeset, opening, count=1)
-    pictures = [_picture(match["file"], match["text"]) for match in figures]
+    pictures = "".join(_picture(match["file"], match["text"]) for match in figures)
     if on_digits:
-        text = f"{lesson.title}, on MNIST: {lesson.seen}"
-        pictures.insert(0, _picture(f"/../figures/{lesson.name}.png", text))
-    beside = "".join(pictures) + _links(lesson)
+        of_mnist = _picture(f"/../figures/{lesson.name}.png", f"{lesson.title}, on MNIST: {lesson.seen}")
+        of_digits = pictures.replace(f"{lesson.title}: ", f"{lesson.title}, on the digits: ")
+        pictures = f"On MNIST:\n\n{of_mnist}On the digits, in the run of this page:\n\n{of_digits}"
+    beside = pictures + _links(lesson)
     opening = re.sub(rf"(?m)^{lessons.SEEN}(?:.+\n)+\n", lambda match: match[0] + beside, opening, count=1)
     return opening + "".join(cells)
 
@@ -167,7 +167,7 @@ def _links(lesson):
     """Return a line of links to what else there is about a lesson."""
     number = lesson.name[:2]
     links = [":ref:`Three questions <predict-" + number + ">`"]
-    if number in DERIVED:
+    if f".. _derivation-{number}:\n" in (HERE / "derivations.rst").read_text(encoding="utf-8"):
         links.append(f":ref:`the derivation <derivation-{number}>`")
     erratum = _first_erratum(lesson)
     if erratum:

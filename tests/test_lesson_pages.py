@@ -83,7 +83,7 @@ Run
     run()
 
 .. image-sg:: /gallery/images/sphx_glr_none_001.png
-   :alt: a line that falls
+   :alt: {title}: a line that falls
    :srcset: /gallery/images/sphx_glr_none_001.png, /gallery/images/sphx_glr_none_001_2_00x.png 2.00x
    :class: sphx-glr-single-img
 
@@ -132,7 +132,8 @@ def test_the_page_has_equations_and_figure_near_the_top_and_long_code_folded():
         "\n11 Softmax regression, the gradient by hand\n====",
         "For a batch of n samples:\n\n.. math::\n   :nowrap:\n\n   \\begin{align*}\n   z & = x\\, W\n",
         "What you should see: this\nand that.\n",
-        ".. image:: /gallery/images/sphx_glr_none_001.png\n   :alt: a line that falls\n   :width: 100%\n",
+        ".. image:: /gallery/images/sphx_glr_none_001.png\n   :alt: "
+        "Softmax regression, the gradient by hand: a line that falls\n   :width: 100%\n",
         ":ref:`the derivation <derivation-11>`",
         "<../errata.html#d4-the-gradient-by-hand-reaches-a-lower-cost>",
         "\nTry\n",
@@ -158,6 +159,8 @@ def test_a_page_without_mnist_says_so_and_shows_the_figure_of_mnist_as_well():
     text = page("11", data="data: scikit-learn's digits, 1,100 / 197 / 500 images")
     figures = "/../figures/11_mnist_softmax_hand_derived.png", "/gallery/images/sphx_glr_none_001.png"
     in_order(text, "====\n\n.. note::", "This page was built without MNIST.", "What is the gradient", *figures)
+    titles = re.findall(":alt: (.*?): ", text)
+    assert titles == [f"Softmax regression, the gradient by hand, on {data}" for data in ("MNIST", "the digits")]
     assert (lesson_pages.HERE / figures[0].lstrip("/")).is_file()
 
 
