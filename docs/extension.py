@@ -90,9 +90,17 @@ def figures_with_alt_text(block, block_vars, gallery_conf):
         place = next(block_vars["image_path_iterator"])
         shutil.copy(file, place)
         times = file.stem.removesuffix("_digits").endswith("_times")
-        text = "the milliseconds of a step, by the images in a batch" if times else lesson.seen.partition(". ")[0]
+        text = "the milliseconds of a step, by the images in a batch" if times else seen(lesson).partition(". ")[0]
         rst += figure_rst([place], gallery_conf["src_dir"], text)
     return re.sub(r"(:alt: )(.*)", lambda m: f"{m[1]}{lesson.title}: {m[2]}", rst)
+
+
+def seen(lesson):
+    """Return what the docstring of a lesson says that one should see."""
+    paragraphs = lesson.path.read_text(encoding="utf-8").split("\n\n")
+    text = next((" ".join(p.split()) for p in paragraphs if p.startswith(lessons.SEEN)), lesson.question)
+    text = text.removeprefix(lessons.SEEN).strip()
+    return text[:1].upper() + text[1:]
 
 
 def wheel_name():

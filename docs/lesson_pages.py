@@ -13,6 +13,7 @@ from tf_backprop.support import lessons, practice
 import equations
 import questions
 from docutils import nodes
+from extension import seen
 from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).resolve().parent
@@ -114,7 +115,7 @@ def page(text, lesson, typesets=True):
         opening = re.sub(EQUATIONS, _typeset, opening, count=1)
     pictures = "".join(_picture(match["file"], match["text"]) for match in figures)
     if on_digits:
-        of_mnist = _picture(f"/../figures/{lesson.name}.png", f"{lesson.title}, on MNIST: {lesson.seen}")
+        of_mnist = _picture(f"/../figures/{lesson.name}.png", f"{lesson.title}, on MNIST: {seen(lesson)}")
         of_digits = pictures.replace(f"{lesson.title}: ", f"{lesson.title}, on the digits: ")
         pictures = f"On MNIST:\n\n{of_mnist}On the digits, in the run of this page:\n\n{of_digits}"
     beside = pictures + _links(lesson)
