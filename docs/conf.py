@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "extension",
+    "home",
     "lesson_pages",
     "notebooks",
     "_ext_steps",
@@ -35,7 +36,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../scripts",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/\d\d_\w+\.py$",
-    "ignore_pattern": r"/(?!\d\d_)[^/]*\.py$",
+    "ignore_pattern": r"(^|/)(?!\d\d_)[^/]*\.py$",
     "backreferences_dir": "gallery/backreferences",
     "within_subsection_order": "FileNameSortKey",
     "reset_argv": "extension.lesson_arguments",
@@ -50,7 +51,7 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = project
+html_title = "tf-backprop: back-propagation in TensorFlow 2"
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark, as in the reader's system
 html_static_path = ["_static"]
@@ -58,14 +59,15 @@ html_css_files = ["site.css", "lesson.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "header_links_before_dropdown": 6,
+    "logo": {"text": project},
+    "header_links_before_dropdown": 5,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/, because the lessons' lines are long
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "show_prev_next": True,
 }
-html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": []}
+html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": [], "glossary": [], "genindex": []}
 
 copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 gettext_compact = False
