@@ -135,12 +135,9 @@ def complete(content, number):
     """Add to the notebook of the lesson with this number what the script does not have."""
     cells = content["cells"]
     for cell in cells:
-        text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            text = re.sub(r"::$", ":", EQUATIONS.sub(_typeset, text), flags=re.MULTILINE)
-        else:
-            text = re.sub(r'if __name__ == "__main__":\n    command.run\(main\)', "result = command.run(main)", text)
-        cell["source"] = [text]
+            text = EQUATIONS.sub(_typeset, "".join(cell["source"]))
+            cell["source"] = [re.sub(r"::$", ":", text, flags=re.MULTILINE)]
     notebook.add_code_cell(content, LAST_CELL)
     headings = ["".join(cell["source"]).strip().split("\n")[0] for cell in cells]
     after = headings.index("## Backward") + 2

@@ -216,7 +216,7 @@ def cell(kind, source):
 
 
 def test_the_notebook_gets_equations_a_cell_to_try_and_its_result():
-    run = 'if __name__ == "__main__":\n    command.run(main)'
+    run = "result = command.run(main)"
     text = "\n# Title\n\nFor samples::\n\n    z = x W\n\nSee. And::\n\n    z ? x\n\n"
     cells = [
         cell("markdown", text),
@@ -232,6 +232,6 @@ def test_the_notebook_gets_equations_a_cell_to_try_and_its_result():
         "def gradients",
         notebooks.TRY,
         notebooks.CELLS["11"],
-        "result = command.run(main)",
+        run,
         notebooks.LAST_CELL,
     ]
