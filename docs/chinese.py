@@ -6,6 +6,7 @@ sphinx-gallery writes as HTML, it links each page to itself in the other languag
 """
 
 import functools
+import html
 import re
 from pathlib import Path
 
@@ -106,10 +107,9 @@ def translate_cards_and_figures(app, doctree, docname):
         return
     texts = lesson_texts()
     for node in doctree.findall():
-        if isinstance(node, nodes.raw):
-            whole = re.compile(r'(?<=[">])(' + "|".join(map(re.escape, sorted(texts))) + r')(?=["<])')
-            if texts and node.get("format") == "html":
-                node.children = [nodes.Text(whole.sub(lambda found: texts[found[1]], node.astext()))]
+        if isinstance(node, nodes.raw) and node["format"] == "html":
+            parts = re.split(r'(?<=[">])([^"<>]+)(?=["<])', node.astext())  # texts and attributes, and what is between
+            node.children = [nodes.Text("".join(texts.get(html.unescape(part), part) for part in parts))]
         elif isinstance(node, nodes.Element) and ": " in node.get("alt", ""):
             title, _, titles = node["alt"].partition(": ")
             if title in texts:

@@ -23,7 +23,7 @@ def results(browser, address, words):
 @pytest.mark.parametrize(
     ("words", "page"),
     [
-        ("学习率", "gallery/05_himmelblau.html"),
+        ("学习率", "gallery/09_mnist_softmax_optimizer.html"),
         ("反向传播", LESSON),
         ("梯度检验", LESSON),
         ("切断了路径", LESSON),
