@@ -17,14 +17,17 @@ ALL = sorted(
 )
 
 #: The pages that are translated.
-FINISHED = ["derivations", "gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())]
+FINISHED = ["derivations", "errata", "gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())]
 PAGES = pytest.mark.parametrize("page", FINISHED)
 
 with (Path(__file__).parent / "data" / "glossary.csv").open(encoding="utf-8", newline="") as file:
     GLOSSARY = list(csv.DictReader(file))
 
 #: Where an English word is not the term: the page, the word, and the beginning of the text.
-OTHER_SENSES = {("gallery/14_mnist_softmax_distributed", "cost", "What you should see")}
+OTHER_SENSES = {
+    ("errata", "label", "Every label is one too low."),
+    ("gallery/14_mnist_softmax_distributed", "cost", "What you should see"),
+}
 
 HAN = r"[\u3400-\u9fff]"
 MARKUP = {  # what is written between signs, and must be the same on both sides
