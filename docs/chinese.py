@@ -29,6 +29,7 @@ def setup(app):
     app.add_transform(ChooseMessages)
     app.add_search_language(SearchWords)
     app.add_search_language(SearchChinese)
+    app.connect("builder-inited", translate_theme)
     app.connect("doctree-resolved", translate_cards_and_figures)
     app.connect("html-page-context", link_other_language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -76,6 +77,12 @@ def _texts(node):
             yield child.astext() if child.get("refexplicit") else ""
         elif not isinstance(child, nodes.literal | nodes.math | nodes.raw):
             yield from _texts(child)
+
+
+def translate_theme(app):
+    """Translate the one text of the theme that is an option; docs/locale has the others."""
+    if app.config.language == "zh_CN":
+        app.config.html_theme_options["header_dropdown_text"] = "更多"
 
 
 @functools.cache

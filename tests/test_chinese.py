@@ -12,12 +12,18 @@ import pytest
 
 HTML = catalogues.DOCS / "_build" / "html"
 
-ALL = sorted(
+ALL = {
     path.relative_to(catalogues.CATALOGUES).with_suffix("").as_posix() for path in catalogues.CATALOGUES.rglob("*.po")
-)
+} - {"sphinx"}  # what the theme leaves in English
 
 #: The pages that are translated.
-FINISHED = ["derivations", "errata", "gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())]
+FINISHED = [
+    "derivations",
+    "distributed",
+    "errata",
+    "gallery/index",
+    *(f"gallery/{lesson.name}" for lesson in lessons.find()),
+]
 PAGES = pytest.mark.parametrize("page", FINISHED)
 
 with (Path(__file__).parent / "data" / "glossary.csv").open(encoding="utf-8", newline="") as file:
@@ -66,7 +72,7 @@ def signs(equation):
 
 def test_each_page_has_a_catalogue():
     pages = {path.stem for path in catalogues.DOCS.iterdir() if path.suffix in (".rst", ".md")}
-    assert {*ALL} == pages | {"gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())}
+    assert pages | {"gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())} == ALL
 
 
 @PAGES
@@ -84,14 +90,14 @@ def test_markup_numbers_and_formulas_are_the_same(page):
             "number": r"(?<![A-Za-z\d.,_])\d+(?:[.,]\d+)*",
             "formula": r"d\w+/d\w+|[α-ωΑ-Ω∂√½²ᵀ]|\w*[a-z]_\w+",
             "shape": r"\(\w+, ?\w*\)",
-            "emphasis": r"(?<!\w)\*+(?=\S)|(?<=\S)\*+(?!\w)",
+            "emphasis": r"\*+",
             "name": r"\b(?:TensorFlow|NumPy|Keras|MNIST|Python|Adam|XLA|JAX|PyTorch|[A-Za-z]\d)\b",
         }.items():
             found = [Counter(re.findall(pattern, words(text), re.ASCII)) for text in (english, chinese)]
             once = found if kind in ("number", "emphasis") else [set(counted) for counted in found]
             if once[0] != once[1]:
                 wrong.append((kind, chinese, once[0] - once[1], once[1] - once[0]))
-        if "\n" in english:  # the equations of a lesson
+        if "\n" in english and page.startswith("gallery/"):  # the equations of a lesson
             lines = zip(english.split("\n"), chinese.split("\n"), strict=True)
             wrong += [("equation", *pair) for pair in lines if signs(pair[0]) != signs(pair[1])]
     assert wrong == []
