@@ -118,9 +118,9 @@ def translate_cards_and_figures(app, doctree, docname):
             parts = re.split(r'(?<=[">])([^"<>]+)(?=["<])', node.astext())  # texts and attributes, and what is between
             node.children = [nodes.Text("".join(texts.get(html.unescape(part), part) for part in parts))]
         elif isinstance(node, nodes.Element) and ": " in node.get("alt", ""):
-            title, _, titles = node["alt"].partition(": ")
+            title, _, rest = node["alt"].partition(": ")
             if title in texts:
-                node["alt"] = f"{texts[title]}：{titles}"
+                node["alt"] = f"{texts[title]}：{texts.get(rest, rest)}"
 
 
 # The other language

@@ -42,6 +42,7 @@ MARKUP = {  # what is written between signs, and must be the same on both sides
     "link": r"\]\(([^)]*)\)",
     "address": r"<(https?://[^>]+)>",
     "name": r"\|\w+\|",
+    "placeholder": r"\{\w+\}",
 }
 
 
@@ -51,7 +52,7 @@ def messages(page):
 
 def parts(kind, text):
     """Return how often each piece of markup of one kind occurs in `text`."""
-    if kind == "code":
+    if kind in ("code", "placeholder"):
         text = re.sub(rf"{MARKUP['role']}|`[^`]+`_", "", text)
     return Counter("".join(found.groups(default="")) or found[0] for found in re.finditer(MARKUP[kind], text))
 
