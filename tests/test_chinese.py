@@ -21,6 +21,7 @@ FINISHED = [
     "derivations",
     "distributed",
     "errata",
+    "running",
     "gallery/index",
     *(f"gallery/{lesson.name}" for lesson in lessons.find()),
 ]
