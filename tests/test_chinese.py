@@ -137,6 +137,7 @@ def test_chinese_is_typeset_as_chinese(page):
         "a space between Chinese and markup": rf"{HAN}`|`{HAN}",
         "one space": r"\S  +\S",
         "Chinese punctuation": rf"{HAN} ?(?:[,;:?!](?![\w/])|\.(?!\w)|\.\.\.|\((?=[A-Za-z]{{3}})|[\"'])|[(\"']{HAN}",
+        "Chinese punctuation before Chinese": rf"(?<!\(n)[,;:?!] ?{HAN}",
         "no space beside Chinese punctuation": r"\S [，。：；！？、（）“”]|[，。：；！？、（）] (?=\S)",
         "no Chinese punctuation in a shape": r"\(\w+，",
     }
