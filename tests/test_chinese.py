@@ -47,12 +47,17 @@ MARKUP = {  # what is written between signs, and must be the same on both sides
 }
 
 
+TEX_TEXT = r"\\text\{((?:[^{}]|\{[^{}]*\})*)\}"
+
+
 def messages(page):
     return [message for message in catalogues.read(catalogues.CATALOGUES / f"{page}.po") if message.id]
 
 
 def parts(kind, text):
     """Return how often each piece of markup of one kind occurs in `text`."""
+    if text.startswith("\\begin"):
+        return Counter()  # an equation in TeX: its signs are compared below
     if kind in ("code", "placeholder"):
         text = re.sub(rf"{MARKUP['role']}|`[^`]+`_", "", text)
     return Counter("".join(found.groups(default="")) or found[0] for found in re.finditer(MARKUP[kind], text))
@@ -60,8 +65,10 @@ def parts(kind, text):
 
 def words(text):
     """Return the text without what is code, a formula, or the target of a link."""
+    if text.startswith("\\begin"):
+        return " ".join(re.findall(TEX_TEXT, text))
     text = re.sub(r":\w+:`[^`<]*`|:math:`[^`]*`", "·", text)
-    text = re.sub(r":\w+:`([^`<]*?) *<[^>]*>`", r"\1", text)
+    text = re.sub(r"(?::\w+:)?`([^`<]*?) *<[^>]*>`_*", r"\1", text)
     text = re.sub(MARKUP["code"], "·", text)
     text = re.sub(rf'"[^"]*{HAN}[^"]*"|《[^》]*》', "", text)  # the titles of the documents
     text = re.sub(r"[\w-]+(?=\()", "", text)  # functions
@@ -69,7 +76,8 @@ def words(text):
 
 
 def signs(equation):
-    """Return how often each sign and number occurs in a line of an equation, without its words."""
+    """Return how often each sign and number occurs in a line of an equation, in plain text or TeX, without words."""
+    equation = re.sub(TEX_TEXT, " ", equation) if "&" in equation else equation  # TeX
     return Counter(re.findall(r"\d+|(?!(?<=[a-z])-[a-z])[^\w\s,.;:，。；：（）]", re.sub(HAN, "", equation), re.ASCII))
 
 
