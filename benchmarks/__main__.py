@@ -103,7 +103,7 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
     Args:
         repetitions: how often each way is timed
         mnist_dir: folder with MNIST; if there is no MNIST, the images are synthetic, of the same shape
-        page: renew benchmarks/results.json, docs/speed_tables.txt and figures/speed.png
+        page: renew benchmarks/results.json, docs/speed.md and figures/speed.png
     """
     if repetitions < 1:
         raise UsageError(f"--repetitions must be a whole number from 1, not {repetitions}")
@@ -134,7 +134,7 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
     print("whole processes", flush=True)
     measured["processes"] = [process._asdict() for process in processes.measure(repetitions, folder)]
     measured["minutes"] = round((time.perf_counter() - start) / 60, 1)
-    print(f"\n{results.tables(measured)}\n\n{measured['minutes']} minutes")
+    print("", *results.tables(measured).values(), f"{measured['minutes']} minutes", sep="\n\n")
     if page:
         results.FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         results.renew(measured)

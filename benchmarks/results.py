@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tf_backprop import plotting, report
+from tools import readme
 
 import numpy as np
 
@@ -196,10 +197,10 @@ def crossing(rising: dict[str, Any], flat: dict[str, Any]) -> float:
     return float(np.exp(np.interp(0, gap[last : last + 2], np.log(xs[last : last + 2]))))
 
 
-def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
-    """Return all tables, each between two comments of reStructuredText that name it."""
+def tables(results: dict[str, Any], tablefmt: str = "simple") -> dict[str, str]:
+    """Return all tables of the page docs/speed.md by their names."""
     machine = ", ".join(f"{name} {value or 'not installed'}" for name, value in results["machine"].items())
-    contents = {
+    return {
         "machine": f"{machine}; {results['images']}.",
         "softmax": way_table(results["softmax"], 550, tablefmt),
         "moons": way_table(results["moons"], 1400, tablefmt),
@@ -208,10 +209,9 @@ def tables(results: dict[str, Any], tablefmt: str = "simple") -> str:
         **{kind: growth_table(curves, tablefmt) for kind, curves in results["growth"].items()},
         "bars": bar_table(bars(results), tablefmt),
     }
-    return "\n\n".join(f".. begin {name}\n\n{content}\n\n.. end {name}" for name, content in contents.items())
 
 
 def renew(results: dict[str, Any]) -> None:
-    """Write the tables of the page and the figure."""
-    (ROOT / "docs" / "speed_tables.txt").write_text(tables(results, "rst") + "\n", encoding="utf-8")
+    """Put the tables into the page, and draw the figure."""
+    readme.replace(tables(results, "pipe"))
     plotting.save(plot(results), ROOT / "figures", "speed")

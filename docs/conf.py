@@ -15,7 +15,15 @@ language = "en"
 highlight_language = "none"
 rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
-extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "extension", "_ext_steps", "chinese"]
+extensions = [
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "extension",
+    "_ext_steps",
+    "home",
+    "chinese",
+]
 
 # The pages load nothing from other hosts, so MathJax is on the site; and they show no execution times.
 html_math_renderer = "mathjax"  # there are two, and Sphinx would take the one without MathJax
@@ -41,7 +49,7 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = project
+html_title = "tf-backprop: back-propagation in TensorFlow 2"
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark, as in the reader's system
 html_static_path = ["_static"]
@@ -50,14 +58,15 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "header_links_before_dropdown": 6,
+    "logo": {"text": project},
+    "header_links_before_dropdown": 5,
     "navbar_end": ["language", "theme-switcher"],
     "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/, because the lessons' lines are long
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "show_prev_next": True,
 }
-html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": []}
+html_sidebars = {"gallery/*": ["sidebar-nav-bs"], "[!g]*": [], "glossary": [], "genindex": []}
 
 copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 gettext_compact = False

@@ -27,15 +27,18 @@ Try
 Re-runs the last section of D5, Chinese notes on a TensorFlow 2 book, "七、反向传播算法".
 """
 
+import io
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tf_backprop import check_gradients, command, datasets, plotting, report
-from tf_backprop.support import drawings, explanation
+from tf_backprop.support import explanation, files
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.ticker import NullFormatter
+from PIL import Image
+from sklearn.datasets import make_moons
 
 
 # %%
@@ -178,6 +181,20 @@ def grid_around(X, side=80):
     return np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)
 
 
+def moons_probability(x):
+    """Return P(class 1) (n,) at x (n, 2) by Bayes' rule, from how `datasets.moons` makes them.
+
+    Each moon is an arc of equally likely points, scattered by Gaussian noise. No classifier can
+    know more.
+    """
+    arcs, label = make_moons(400, shuffle=False, noise=None)
+    difference = x[:, np.newaxis].astype(np.float64) - arcs  # (n, 400, 2)
+    square = (difference**2).sum(axis=2)  # (n, 400), squared distances
+    nearest = square.min(axis=1, keepdims=True)
+    density = np.exp((nearest - square) / (2 * datasets.MOONS_NOISE**2))
+    return density[:, label == 1].sum(axis=1) / density.sum(axis=1)
+
+
 def best_straight_line(X, y):
     """Return (normal, offset) of the line normal · x = offset that is right on most samples.
 
@@ -205,7 +222,7 @@ def probability(parameters, X, activation):
 
 def compare(mse, accuracy, X, y, test, is_d5s):
     """Return the last errors beside what the best possible classifier has on the same points."""
-    best = datasets.moons_probability
+    best = moons_probability
     known = REPRODUCED if is_d5s else {}
     expected = {
         "training mean squared error": (mse, np.mean((best(X) - y) ** 2)),
@@ -215,17 +232,6 @@ def compare(mse, accuracy, X, y, test, is_d5s):
         report.Row(name, *values, known.get(name), report.REPRODUCED)
         for name, values in expected.items()
     ]
-
-
-def animate_boundary(nodes, learned, test, path):
-    figure, ax = plotting.subplots(size=(5, 4.4))
-    frames = {f"epoch {epoch}": p for epoch, p in learned.items()}
-
-    def draw(title):
-        ax.clear()
-        plotting.decision_boundary(nodes, frames[title], *test, title=title, ax=ax)
-
-    drawings.save_gif(figure, draw, list(frames), path)
 
 
 def draw_line(ax, nodes, values, level, label, colour, style, width=1.8):
@@ -238,23 +244,47 @@ def draw_line(ax, nodes, values, level, label, colour, style, width=1.8):
     ax.plot([], color=colour, linestyle=style, linewidth=width, label=label)
 
 
-def plot_boundaries(nodes, learned, train, test, ax):
-    """Draw all samples, the boundaries of the epochs in `learned`, and two to compare with."""
-    x, y = (np.concatenate(parts) for parts in zip(train, test, strict=True))
+def plot_samples(ax, x, y):
     for label, (marker, colour) in enumerate(zip("o^", plotting.COLOURS, strict=False)):
         points = x[y == label]
         ax.plot(*points.T, marker, color=colour, markersize=2, alpha=0.35, label=f"class {label}")
+    ax.grid(False)
+    ax.set(xlabel="x0", ylabel="x1")
+
+
+def plot_boundaries(nodes, learned, train, test, ax):
+    """Draw all samples, the boundaries of the epochs in `learned`, and two to compare with."""
+    plot_samples(ax, *(np.concatenate(parts) for parts in zip(train, test, strict=True)))
     normal, offset = best_straight_line(*test)
     draw_line(ax, nodes, nodes @ normal, offset, "best straight line", plotting.COLOURS[2], "--")
     looks = [("#808080", ":"), ("#505050", "--"), ("black", "-")][-len(learned) :]
     for (epoch, values), look in zip(learned.items(), looks, strict=True):
         draw_line(ax, nodes, values, 0.5, f"epoch {epoch:,}", *look, width=2.2)
-    best = datasets.moons_probability(nodes)
+    best = moons_probability(nodes)
     draw_line(ax, nodes, best, 0.5, "best possible", plotting.COLOURS[3], "-.")
-    ax.grid(False)
-    ax.set(xlabel="x0", ylabel="x1")
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "ncols": 2, "frameon": False}
     ax.legend(fontsize="medium", **below)
+
+
+def animate_boundary(nodes, learned, test, path, most=50):
+    """Write a GIF of the boundary among the test samples at each record, or at `most` of them."""
+    figure, ax = plotting.subplots(size=(5, 4.4))
+    pictures = []
+    for k in np.unique(np.linspace(0, len(learned) - 1, most).round().astype(int)):
+        epoch, values = list(learned.items())[k]
+        ax.clear()
+        plot_samples(ax, *test)
+        draw_line(ax, nodes, values, 0.5, "learned", "black", "-", width=2.2)
+        ax.set_title(f"Epoch {epoch:,}")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=80)
+        pictures.append(Image.open(picture).convert("RGB"))
+    palette = pictures[-1].quantize(128)  # one for all, or the points would change colour
+    first, *rest = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
+    milliseconds = [120] * len(rest) + [2000]  # it rests on the last one before it starts again
+    moving = {"save_all": True, "append_images": rest, "duration": milliseconds, "loop": 0}
+    files.write_atomically(path, lambda file: first.save(file, format="GIF", **moving))
+    print(f"animation: {files.short(path)}")
 
 
 def plot_errors(epochs, mse, accuracy, ax):

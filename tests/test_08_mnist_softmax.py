@@ -56,6 +56,7 @@ def test_batches_are_shuffled_passes(lesson):
     assert lesson.shuffled_batches(1100, 300, 7, np.random.default_rng(0)).shape == (7, 300)
 
 
+@pytest.mark.slow
 def test_many_seeds_reach_the_accuracy_of_a_converged_model(lesson, tmp_path):
     from sklearn.linear_model import LogisticRegression
 

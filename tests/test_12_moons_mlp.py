@@ -196,6 +196,7 @@ def test_reaches_the_best_possible_accuracy_from_many_seeds(lesson, activation):
         assert accuracy == pytest.approx(BEST, abs=2 * SPREAD)
 
 
+@pytest.mark.slow
 def test_sigmoid_stays_at_a_straight_line_and_then_reaches_the_best(trained):
     (X, y), test = datasets.moons()
     line = LogisticRegression().fit(X, y).score(*test)
@@ -223,6 +224,7 @@ def test_records_are_every_ten_epochs_and_the_last_one(lesson, tmp_path, capsys)
     assert f"epoch            25\ntest accuracy {result.accuracy[-1]:.3f}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "records"), [(1000, 101), (10, 2), (3, 2)])
 def test_number_of_records(lesson, epochs, records, tmp_path, monkeypatch):
     monkeypatch.setattr(lesson, "train", lambda parameters, *_: {k: tf.constant(p) for k, p in parameters.items()})
@@ -244,6 +246,7 @@ def first_above(result, accuracy):
     return result.epochs[np.argmax(result.accuracy > accuracy)] if np.any(result.accuracy > accuracy) else np.inf
 
 
+@pytest.mark.slow
 def test_try_frozen_biases_arrive_as_well_but_later(frozen, trained):
     # Over 12 seeds the accuracy passes 96 % at epochs 200 to 490 with trained biases and 550 to 910 with frozen ones.
     assert 150 <= first_above(trained, 0.96) <= 250
@@ -318,7 +321,7 @@ def test_figure_has_all_samples_and_the_boundaries(run, lesson):
     normal, offset = lesson.best_straight_line(*test)
     np.testing.assert_allclose(straight @ normal, offset, atol=1e-5)
     np.testing.assert_allclose(lesson.probability(result.parameters, np.float32(last), "sigmoid"), 0.5, atol=0.05)
-    np.testing.assert_allclose(datasets.moons_probability(best), 0.5, atol=0.1)
+    np.testing.assert_allclose(lesson.moons_probability(best), 0.5, atol=0.1)
 
 
 def test_figure_has_the_records_of_the_document_and_all_of_them(run, lesson):
@@ -384,26 +387,26 @@ def test_no_straight_line_is_right_on_more_samples(lesson):
 
 
 def test_boundary_that_is_nowhere_draws_without_a_warning(lesson):
-    (X, y), _ = datasets.moons()
+    X = datasets.moons()[0].x
     nodes = lesson.grid_around(X)
     assert np.all(nodes.min(axis=0) < X.min(axis=0))
     assert np.all(nodes.max(axis=0) > X.max(axis=0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = plotting.decision_boundary(nodes, np.full(len(nodes), 0.3), X, y)
-    assert not figure.axes[0].collections
+        figure, ax = plotting.subplots()
+        lesson.draw_line(ax, nodes, np.full(len(nodes), 0.3), 0.5, "nowhere", "black", "-")
+        figure.draw_without_rendering()
+    assert not ax.collections
 
 
 def test_boundary_is_drawn_where_the_probability_is_a_half(lesson):
-    (X, y), _ = datasets.moons()
+    X = datasets.moons()[0].x
     nodes = lesson.grid_around(X)
-    axes = plotting.decision_boundary(nodes, 1 / (1 + np.exp(-3 * (nodes[:, 0] - 0.7))), X, y).axes[0]
-    (line,) = [np.concatenate(c.get_paths()[0].to_polygons(closed_only=False)) for c in axes.collections]
+    _, ax = plotting.subplots()
+    lesson.draw_line(ax, nodes, 1 / (1 + np.exp(-3 * (nodes[:, 0] - 0.7))), 0.5, "learned", "black", "-")
+    (line,) = [np.concatenate(c.get_paths()[0].to_polygons(closed_only=False)) for c in ax.collections]
     np.testing.assert_allclose(line[:, 0], 0.7, atol=1e-2)
     assert np.ptp(line[:, 1]) > np.ptp(X[:, 1])
-    middle = axes.images[0].get_array()[:, [0, -1]]
-    assert np.all(middle[:, 0] < 0.1)  # not transposed: class 1 is to the right
-    assert np.all(middle[:, 1] > 0.9)
 
 
 def test_animation_shows_the_boundary_move(lesson, tmp_path):
@@ -420,10 +423,26 @@ def test_animation_shows_the_boundary_move(lesson, tmp_path):
         assert np.abs(one - other).mean() > 0.5
 
 
-def test_best_possible_is_what_fresh_moons_do():
+def test_an_animation_has_few_pictures_in_order_and_rests_on_the_last(lesson, tmp_path, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(lesson, "draw_line", lambda ax, nodes, values, *_, **__: drawn.append(values))
+    nodes, test = np.zeros((1, 2)), datasets.Labelled(np.zeros((1, 2)), np.zeros(1))
+    lesson.animate_boundary(nodes, {10 * k: k for k in range(9)}, test, tmp_path / "a.gif", most=3)
+    assert drawn == [0, 4, 8], "the first, the last, and as many as there may be between"
+    assert capsys.readouterr().out == f"animation: {tmp_path / 'a.gif'}\n"
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 3
+        times = []
+        for number in range(3):
+            animation.seek(number)
+            times.append(animation.info["duration"])
+    assert times == [120, 120, 2000]
+
+
+def test_best_possible_is_what_fresh_moons_do(lesson):
     x, y = make_moons(20_000, noise=datasets.MOONS_NOISE, random_state=1)
-    probability = datasets.moons_probability(x)
-    np.testing.assert_allclose(probability + datasets.moons_probability([1, 0.5] - x), 1, atol=1e-6)  # by symmetry
+    probability = lesson.moons_probability(x)
+    np.testing.assert_allclose(probability + lesson.moons_probability([1, 0.5] - x), 1, atol=1e-6)  # by symmetry
     for low in np.arange(0, 1, 0.1):
         here = (probability >= low) & (probability < low + 0.1)
         spread = np.sqrt(np.sum(probability[here] * (1 - probability[here])))

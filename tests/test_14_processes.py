@@ -29,7 +29,7 @@ FOREVER = "1000000"  # steps
 PATIENCE = 120  # seconds, much more than anything here takes
 STEPS = 1000  # so many that a worker can be killed in the middle
 
-slow = pytest.mark.slow
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -240,11 +240,11 @@ def test_what_all_workers_print_is_printed_once(two_and_printed):
 @pytest.mark.parametrize(
     ("rank", "what", "said"),
     [
-        pytest.param(1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL", marks=slow),
-        pytest.param(0, signal.SIGKILL, "error: worker 0 was killed by SIGKILL", marks=slow),
-        pytest.param(1, signal.SIGTERM, "error: worker 1 was killed by SIGTERM", marks=slow),
-        pytest.param(1, signal.SIGSTOP, "error: no sign of life from worker 1", marks=slow),
-        pytest.param(0, signal.SIGSTOP, "error: no sign of life from worker 0", marks=slow),
+        (1, signal.SIGKILL, "error: worker 1 was killed by SIGKILL"),
+        (0, signal.SIGKILL, "error: worker 0 was killed by SIGKILL"),
+        (1, signal.SIGTERM, "error: worker 1 was killed by SIGTERM"),
+        (1, signal.SIGSTOP, "error: no sign of life from worker 1"),
+        (0, signal.SIGSTOP, "error: no sign of life from worker 0"),
     ],
 )
 def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):
@@ -255,7 +255,6 @@ def test_a_worker_that_is_lost_is_named(rank, what, said, start, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-@slow
 @pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_worker_outlives_its_launcher(what, start):
     process = start("--steps", FOREVER)
@@ -266,7 +265,6 @@ def test_no_worker_outlives_its_launcher(what, start):
     assert (process.returncode, err) == ((130, "error: interrupted\n") if what == signal.SIGINT else (-what, ""))
 
 
-@slow
 def test_nor_one_that_waits_for_the_others(start):
     process = start("--start-timeout", "600")
     pids = both(process)
@@ -296,7 +294,6 @@ faulthandler.dump_traceback_later = lambda seconds, **options: later(seconds / 1
 )
 
 
-@slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the end of a launcher is not heard while stopped")
 def test_nor_one_in_tensorflow_s_constructor_nor_one_that_is_stopped(start, tmp_path):
     process = start("--start-timeout", "600", script=copy_with(tmp_path, STOPPED))
@@ -306,7 +303,6 @@ def test_nor_one_in_tensorflow_s_constructor_nor_one_that_is_stopped(start, tmp_
     until(lambda: not any(map(state, pids)), 5)
 
 
-@slow
 def test_a_worker_that_freezes_in_tensorflow_s_constructor_is_named(start, tmp_path):
     process = start("--start-timeout", "80", script=copy_with(tmp_path, STOPPED))  # a tenth of it: see above
     pids = both(process)
@@ -314,7 +310,6 @@ def test_a_worker_that_freezes_in_tensorflow_s_constructor_is_named(start, tmp_p
     assert ended(process, pids, 40) == "error: no sign of life from worker 1"
 
 
-@slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_worker_that_fails_is_named_with_its_reason(rank, start, tmp_path):
     at = "        settings = {"
@@ -323,20 +318,17 @@ def test_a_worker_that_fails_is_named_with_its_reason(rank, start, tmp_path):
     assert ended(process, [], 90) == f"error: worker {rank} failed: RuntimeError: no luck"
 
 
-@slow
 def test_no_data_is_the_usual_error_of_a_named_worker(start, tmp_path):
     process = start("--data=mnist", f"--mnist-dir={tmp_path / 'nowhere'}")
     assert re.match(rf"error: worker [01]: {tmp_path}/nowhere: No such file or directory", ended(process, [], 90))
 
 
-@slow
 def test_a_worker_s_usage_error_keeps_its_exit_status(start):
     process = start("--batch-size=1102")
     said = "error: worker [01]: --batch-size 1102 is more than the 1,100 training images"
     assert re.fullmatch(said, ended(process, [], 90, status=2))
 
 
-@slow
 def test_a_worker_that_never_starts_is_named(start):
     process = start("--start-timeout", "8")
     pids = both(process)
@@ -345,7 +337,6 @@ def test_a_worker_that_never_starts_is_named(start):
     assert re.fullmatch(said, ended(process, pids, 60))
 
 
-@slow
 @pytest.mark.parametrize("reader", ["head -1", "true"])
 def test_a_reader_that_goes_away(reader, start):
     pipe = f'"$@" | {reader}; exit "${{PIPESTATUS[0]}}"'
@@ -354,7 +345,6 @@ def test_a_reader_that_goes_away(reader, start):
     assert (process.returncode, err, len(out.splitlines())) == (1, "", int(reader == "head -1"))
 
 
-@slow
 def test_without_a_standard_output(start, tmp_path):
     process = start("--steps=20", prefix=[*ALONE, "sh", "-c", 'exec "$@" <&- >&-', "sh"])
     assert process.communicate(timeout=PATIENCE) == ("", "")
@@ -362,7 +352,6 @@ def test_without_a_standard_output(start, tmp_path):
     assert (tmp_path / "figures" / f"{SCRIPT.stem}_digits.png").exists()
 
 
-@slow
 def test_the_runner_starts_two_workers_as_well(start, tmp_path):
     command = [sys.executable, "-m", "tf_backprop", "14", "--data=digits", f"--figures={tmp_path / 'figures'}"]
     process = start.command(*command)
@@ -396,7 +385,6 @@ def namespace(start):
     process.kill()
 
 
-@slow
 def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
     environment = [{"TF_CONFIG": config(rank, (20001, 20002))} | PROXIES for rank in (0, 1)]
     one, other = (start(f"--steps={STEPS}", prefix=namespace, **each) for each in environment)
@@ -409,7 +397,6 @@ def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
     assert (tmp_path / "figures" / two.figure.name).exists()
 
 
-@slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_by_hand_one_names_the_other_that_was_killed(rank, start, namespace):
     environment = [{"TF_CONFIG": config(each, (20001, 20002)), "PYTHONUNBUFFERED": "1"} for each in (0, 1)]
@@ -422,13 +409,11 @@ def test_by_hand_one_names_the_other_that_was_killed(rank, start, namespace):
     assert ended(processes[1 - rank], [], 40) == said
 
 
-@slow
 def test_by_hand_and_nobody_comes(start):
     process = start("--start-timeout", "2", TF_CONFIG=config(0, (20001, 20002)))
     assert ended(process, [], 60) == "error: after 2 s there is no answer from worker 1 (127.0.0.1:20002)"
 
 
-@slow
 def test_by_hand_the_same_index_twice(start, namespace):
     start("--start-timeout", "60", prefix=namespace, TF_CONFIG=config(0, (20001, 20002)))
     until(lambda: listens(namespace[2]))  # one's own table is another until nsenter has entered the namespace
@@ -444,7 +429,6 @@ def kept_steps(folder):
     return len(np.load(folder / "training.npz")["losses"]) if (folder / "training.npz").exists() else 0
 
 
-@slow
 def test_resumed_after_a_kill_it_ends_with_the_same_bits(start, run, two, tmp_path):
     kept = tmp_path / "kept"
     process = start(f"--steps={STEPS}", f"--checkpoint={kept}")
@@ -518,7 +502,6 @@ def several(alone, tmp_path_factory):
     return train
 
 
-@slow
 def test_four_workers(several, lesson):
     gradient, losses, parameters = several(4, "none")["none"]
     W, b, expected = by_numpy(lesson, 100)
@@ -531,7 +514,6 @@ def test_four_workers(several, lesson):
 LEAST = {"sum": 0.1, "uneven": 5e-4, "no-reduce": 0.02, "dropped-image": 1e-3}
 
 
-@slow
 def test_how_far_a_mistake_goes_wrong(several, lesson):
     assert set(LEAST) == set(lesson.MISTAKES)
     found = several(2, *LEAST)

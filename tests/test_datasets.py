@@ -331,6 +331,7 @@ def send(body, announced=None):
     return answer
 
 
+@pytest.mark.slow
 def test_download_is_checked_and_kept(serve, arrays, monkeypatch, tmp_path):
     """And it is the second source's, when what comes from the first is something else."""
     for stem in arrays:

@@ -8,6 +8,7 @@ import sys
 
 from tf_backprop import datasets
 from tf_backprop.support import lessons
+from tools import readme
 
 import numpy as np
 import pytest
@@ -15,8 +16,7 @@ import tensorflow as tf
 
 ROOT = lessons.SCRIPTS.parent
 ERRATA = (ROOT / "docs" / "errata.rst").read_text(encoding="utf-8")
-with open(ROOT / "docs" / "tf1_to_tf2.csv", newline="", encoding="utf-8") as file:
-    ROWS = list(csv.DictReader(file))
+ROWS = readme.calls()
 with open(ROOT / "tests" / "data" / "calls.csv", newline="", encoding="utf-8") as file:
     CALLS = list(csv.DictReader(file))
 #: Readers meet these in other programs of that time.
@@ -59,11 +59,24 @@ def test_every_mistake_has_its_parts_and_its_test(title):
         assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), test
 
 
-def test_every_document_has_its_mistakes_here_and_its_title_in_the_readme():
-    titles = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The documents")[2]
-    for document in ("D1", "D2", "D3", "D4", "D5"):
+def test_every_document_has_its_mistakes_and_its_title_and_the_lessons_that_re_run_it():
+    readmes = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The documents")[2]
+    page = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^- (D\d), (.+?)(?=^- |\n\n)", page, re.DOTALL | re.MULTILINE))
+    assert list(told) == ["D1", "D2", "D3", "D4", "D5"]
+    for document, text in told.items():
         assert sum(title.startswith(document) for title in entries()) >= 2
-        assert f"- {document}, " in titles
+        (title,) = re.findall(rf"^- {document}, (.+)$", readmes, re.MULTILINE)
+        assert text.startswith(f"{title}.")
+        again = [one.name for one in lessons.find() if re.match(rf"Re-runs (?!no)[^.]*?\b{document}\b", one.source)]
+        assert re.findall(r"scripts/(\w+)\.py", text) == again
+
+
+def test_every_other_page_sends_its_reader_to_the_documents_for_their_titles():
+    for page in ("errata.rst", "derivations.rst", "ledger.md", "speed.md", "tf1-to-tf2.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert "(documents.md)" in text or re.search(r":doc:`(documents`|[^`]*<documents>`)", text), page
+        assert "README" not in text
 
 
 def find(name):

@@ -8,7 +8,6 @@ from tf_backprop.support import drawings
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from PIL import Image
 
 NODES = {"a": (0, 1), "b": (0, 0), "c": (2, 0), "d": (4, 0)}
 EDGES = {("a", "c"): 1.5, ("b", "c"): -2.0, ("c", "d"): 0.25}
@@ -94,27 +93,3 @@ def test_an_exchange_has_white_for_zero_purple_above_and_orange_below():
     assert not any("... to worker" in text.get_text() for text in ax.texts)
     places = {inset.get_title(): inset.get_position().x0 for inset in ax.child_axes}
     assert places["gradient of\nthe whole batch"] > places["their mean, which\nall workers get"]
-
-
-def test_an_animation_has_its_frames_in_order_and_rests_on_the_last(tmp_path, capsys):
-    figure, ax = plotting.subplots(size=(2, 2))
-    drawn = []
-
-    def draw(title):
-        drawn.append(title)
-        ax.clear()
-        ax.set_facecolor(str(1 - int(title) / 9))
-        ax.set(xticks=[], yticks=[])
-
-    drawings.save_gif(figure, draw, [str(i) for i in range(9)], tmp_path / "a.gif", most=3)
-    assert drawn == ["0", "4", "8"], "the first, the last, and as many as there may be between"
-    assert capsys.readouterr().out == f"animation: {tmp_path / 'a.gif'}\n"
-    with Image.open(tmp_path / "a.gif") as animation:
-        assert animation.n_frames == 3
-        levels, times = [], []
-        for number in range(3):
-            animation.seek(number)
-            levels.append(np.asarray(animation.convert("L"), float).mean())
-            times.append(animation.info["duration"])
-    assert levels[0] > levels[1] > levels[2]
-    assert times == [120, 120, 2000]

@@ -139,6 +139,7 @@ def test_the_documents_cross_entropy_is_one_cth_of_its_formula():
         assert document(np.float32([[0]]), np.float32([[output]])) == 0
 
 
+@pytest.mark.slow
 def test_what_two_linear_layers_get_right(default_run):
     assert "right on 24 %, and that of plain descent on 27 %" in SAID
     assert "the loss 0.38356 of" in SAID

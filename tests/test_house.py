@@ -16,8 +16,8 @@ from PIL import Image
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
-#: Beside what the lessons need: the rooms that name a reader's mistake, practice, and the one that looks at a machine.
-BESIDE = {"calls", "slopes", "judging", "diagnosis", "doctor", "practice", "lines"}
+#: Beside what the lessons need: the rooms that name a reader's mistake, and practice.
+BESIDE = {"calls", "slopes", "judging", "diagnosis", "practice", "lines"}
 
 
 def lines(files):

@@ -18,8 +18,34 @@ def cells(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
 
-def test_lesson_table_is_up_to_date():
-    assert cells(readme.written()["lessons"]) == cells(readme.lesson_table()), RENEW
+@pytest.mark.parametrize("name", readme.tables_of_files())
+def test_a_table_is_what_its_files_say(name):
+    assert cells(readme.written()[name]) == cells(readme.tables_of_files()[name]), RENEW
+
+
+def test_the_time_to_read_counts_prose_and_the_acts(tmp_path):
+    code, prose = "x = 1\n", "word "
+    acts = "".join(f"\n# %%\n# {title}\n# ---\n# {15 * prose}\n{5 * code}" for title in "abcd")
+    path = tmp_path / "01_x.py"
+    path.write_text(f'"""{96 * prose}"""\n\nimport os\n{acts}\n# %%\n# Plot\n{99 * code}', encoding="utf-8")
+    (lesson,) = lessons.find(tmp_path)
+    words, lines = 96 + 4 * (1 + 15), 4 * 5
+    assert readme.minutes_to_read(lesson) == words / readme.WORDS + lines / readme.LINES
+
+
+def test_what_is_said_about_the_time_to_read_is_what_is_counted():
+    minutes = sum(readme.minutes_to_read(lesson) for lesson in lessons.find())
+    numbers = {1: "an hour", 2: "two hours", 3: "three hours"}
+    home = " ".join((readme.README.parent / "docs" / "index.rst").read_text(encoding="utf-8").split())
+    for text in (TEXT, home):
+        assert f"All lessons take {numbers[round(minutes / 60)]} to read" in text
+    assert f"count {readme.WORDS} words or {readme.LINES} lines of code per minute" in home
+
+
+def test_the_first_screen_says_where_to_begin():
+    first = TEXT.partition("```")[0]
+    assert "**Begin with\nthe stepper**" in first
+    assert "**and with lesson 01.**" in first
 
 
 def marks(lesson):

@@ -9,8 +9,10 @@ import sys
 
 from tf_backprop import plotting
 from tf_backprop.support import lessons
+from tools import readme
 
 import pytest
+from PIL import Image
 
 ROOT = lessons.SCRIPTS.parent
 DOCS = ROOT / "docs"
@@ -201,3 +203,53 @@ def test_another_file_than_ours_stops_the_build(npm, tmp_path):
     with pytest.raises(extension.ExtensionError, match="SHA-256"):
         extension._fetch_mathjax(tmp_path / "static" / file.name)
     assert not (tmp_path / "static").exists()
+
+
+@pytest.fixture
+def home():
+    """Return docs/home.py."""
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e .[docs]")
+    return module("home")
+
+
+def test_a_panel_is_cut_out_without_its_margin(home):
+    figure = Image.new("RGB", (200, 100), "white")
+    figure.paste("black", (10, 20, 90, 80))
+    figure.paste("red", (110, 20, 190, 80))
+    panel, cut = home.crop(figure, [50, 0, 100, 100])
+    assert (panel.size, panel.getcolors(), cut) == ((80, 60), [(4800, (255, 0, 0))], False)
+    assert home.crop(figure, [0, 0, 100, 100])[0].size == (180, 60)
+    for box in ([0, 0, 30, 100], [30, 0, 50, 100], [0, 40, 50, 100], [0, 0, 50, 60]):
+        assert home.crop(figure, box)[1]
+
+
+def test_the_home_page_has_the_groups_of_the_readme():
+    text = (DOCS / "index.rst").read_text(encoding="utf-8")
+    parts = re.split(r"^(.+)\n~+\n", text, flags=re.MULTILINE)
+    numbers = {
+        group: re.findall(r"lesson-card:: (\d\d)", cards) for group, cards in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    assert [number for group in numbers.values() for number in group] == [one.name[:2] for one in lessons.find()]
+    assert {group[0]: title for title, group in numbers.items()} == readme.GROUPS
+    for number, after in re.findall(r"lesson-card:: (\d\d)\n(?:.*\n)?.*:after: (.+)", text):
+        assert all(earlier < number for earlier in re.findall(r"\d\d", after)), number
+
+
+def test_the_seconds_of_a_card_are_those_of_the_benchmark(home):
+    (lesson,) = lessons.select(["07"])
+    (row,) = [line for line in readme.written()["processes"].splitlines() if "07_" in line]
+    assert f"{home.seconds_to_run(lesson):.1f}" == row.split("|")[2].strip()
+    assert home.seconds_to_run(lesson._replace(name="15_not_timed_yet")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One sentence.", "One sentence."),
+        (f"{'A sentence of many words. ' * 8}", f"{'A sentence of many words. ' * 6}".strip()),
+        ("word " * 60, f"{'word ' * 31}word…"),
+    ],
+)
+def test_a_description_ends_with_a_sentence_or_a_word(home, text, expected):
+    assert home.shortened(" ".join(text.split())) == expected
+    assert len(expected) <= 160

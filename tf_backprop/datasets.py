@@ -77,19 +77,6 @@ def moons() -> tuple[Labelled, Labelled]:
     return Labelled(x, y), Labelled(x_test, y_test)
 
 
-def moons_probability(x: np.ndarray) -> np.ndarray:
-    """Return P(class 1) (n,) at x (n, 2) by Bayes' rule from how the moons were made: no classifier can know more.
-
-    Each moon is an arc of equally likely points, scattered by Gaussian noise.
-    """
-    from sklearn.datasets import make_moons
-
-    arcs, label = make_moons(400, shuffle=False, noise=None)
-    square = ((x[:, np.newaxis].astype(np.float64) - arcs) ** 2).sum(axis=2)  # (n, 400) distances to their points
-    density = np.exp((square.min(axis=1, keepdims=True) - square) / (2 * MOONS_NOISE**2))
-    return density[:, label == 1].sum(axis=1) / density.sum(axis=1)
-
-
 def images(data: Choice = "auto", mnist_dir: Path | str | None = None, batch_size: int = 1) -> Images:
     """Return MNIST, or the 8×8 digits that come with scikit-learn, and print in one line which and from where.
 

@@ -7,12 +7,9 @@ from pathlib import Path
 from tf_backprop.support.files import FIGURES, short, write_atomically
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FIGURES", "decision_boundary", "mosaic", "save", "subplots"]
+__all__ = ["COLOURS", "FIGURES", "mosaic", "save", "subplots"]
 
 #: The eight colours of Okabe and Ito, which people with any kind of colour vision tell apart; black last.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000"]
@@ -71,36 +68,3 @@ def save(figure: Figure, folder: Path | str, stem: str, show: bool = False) -> P
         plt.show()
     print(f"figure: {short(path)}")
     return path
-
-
-def decision_boundary(
-    nodes: np.ndarray,
-    probability: np.ndarray,
-    points: np.ndarray,
-    labels: np.ndarray,
-    best: np.ndarray | None = None,
-    title: str = "",
-    ax: Axes | None = None,
-) -> Figure:
-    """Draw P(class 1) (n,) at the nodes (n, 2) of `grid_around`, its line at a half, and points (k, 2) by label (k,).
-
-    `best` (n,), the probability that the best possible classifier gives, adds its line at a half.
-    """
-    ax = ax or subplots(size=(6, 5))[1]
-    x, y = np.unique(nodes[:, 0]), np.unique(nodes[:, 1])
-    probability = probability.reshape(len(y), len(x))
-    edges = {"extent": (x[0], x[-1], y[0], y[-1]), "origin": "lower", "aspect": "auto"}
-    shades = LinearSegmentedColormap.from_list("classes", [COLOURS[0], "white", COLOURS[1]])
-    ax.imshow(probability, cmap=shades, vmin=0, vmax=1, alpha=0.45, interpolation="bilinear", **edges)
-    for label, (marker, colour) in enumerate((("o", COLOURS[0]), ("^", COLOURS[1]))):
-        ax.plot(*points[labels == label].T, marker, color=colour, markersize=3, label=f"class {label}")
-    if best is not None:
-        ax.contour(x, y, best.reshape(probability.shape), [0.5], colors="black", linestyles="dotted", linewidths=1.5)
-        ax.plot([], color="black", linestyle="dotted", label="best possible")
-    if probability.min() < 0.5 < probability.max():  # of a line that is nowhere Matplotlib 3.8 warns
-        ax.contour(x, y, probability, [0.5], colors="black", linewidths=2)
-    ax.plot([], color="black", linewidth=2, label="learned")
-    ax.grid(False)
-    ax.set(xlabel="x0", ylabel="x1", title=title)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, handlelength=1.5)
-    return ax.figure

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import gc
 import io
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tf_backprop import command, datasets, report
+from tf_backprop import command, datasets
 from tf_backprop.report import COPIES, PRINTED, REPRODUCED
 from tf_backprop.support import lessons
 from tools import readme
@@ -33,6 +34,8 @@ CONVENTION = "the derivative at a kink is a convention, and TensorFlow's is anot
 ADAM = "TensorFlow 1 computes 1 - 0.999 in float32, and Keras and the lesson compute it in float64"
 #: A number with a spread agrees if it is no more than so many standard deviations from the mean.
 MOST = 3
+#: The columns of the page that have numbers only.
+NUMBERS = ("published", "ours", "z", "exact")
 
 
 class Entry(NamedTuple):
@@ -297,28 +300,34 @@ def read(path: Path = FILE) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def table(rows: list[Mapping[str, object]]) -> str:
-    """Return the ledger as a table for the page, with mean ± sd in one cell and the range in another."""
-    cells = []
-    for row in rows:
-        spread = f" ± {row['sd']}" if row["sd"] else ""
-        between = f"{row['smallest']} to {row['largest']}" if row["sd"] else ""
-        ours = [f"{row['mean']}{spread}", between, row["z"], row["exact"]]
-        theirs = [row["document"], row["lesson"], row["quantity"], row["number"], row["source"]]
-        cells.append([*theirs, *ours, row["verdict"]])
-    headers = [
-        "document",
-        "lesson",
-        "quantity",
-        "the document's",
-        "source",
-        "ours",
-        "smallest to largest",
-        "z",
-        "exact",
-    ]
-    headers.append("verdict")
-    return report.table(headers, cells, "github", as_is=True)
+def table(rows: list[Mapping[str, str]]) -> str:
+    """Return a table per lesson for the page, under the lesson's title, without the columns that say nothing there."""
+    titles = {lesson.name[:2]: lesson.title for lesson in lessons.find()}
+    tables = []
+    for (number, document), group in itertools.groupby(rows, lambda row: (row["lesson"], row["document"])):
+        cells = [_cells(row) for row in group]
+        (source, *others) = dict.fromkeys(row["source"] for row in cells)
+        tables.append(f"### {number} {titles[number]}: {document}")
+        if not others:
+            tables.append(f"The source of all these numbers: *{source}*.")
+        told = [header for header in cells[0] if any(row[header] for row in cells)]
+        headers = [header for header in told if header != "source" or others]
+        tables.append(readme.markdown(headers, [[row[header] for header in headers] for row in cells], NUMBERS))
+    return "\n\n".join(tables)
+
+
+def _cells(row: Mapping[str, str]) -> dict[str, str]:
+    """Return a row's cells by the headers of the page: first what most readers look for."""
+    return {
+        "quantity": row["quantity"],
+        "published": row["number"],
+        "ours": row["mean"] + (f" ± {row['sd']}" if row["sd"] else ""),
+        "verdict": row["verdict"],
+        "source": row["source"],
+        "smallest to largest": f"{row['smallest']} to {row['largest']}" if row["sd"] else "",
+        "z": row["z"],
+        "exact": row["exact"],
+    }
 
 
 def renew(seeds: int = 200, mnist_seeds: int = 10, mnist_dir: Path | None = None) -> None:

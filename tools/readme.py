@@ -1,17 +1,22 @@
-"""Renew tables of the README and of three pages from the lessons' files and results: ``python -m tools.readme``."""
+"""Renew tables of the README and of the pages from the lessons' files and results: ``python -m tools.readme``."""
 
+import ast
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tf_backprop import command, report
-from tf_backprop.support import lessons, runner
+from tf_backprop.support import explanation, lessons, runner
 from tf_backprop.support.errors import LessonError
 
 README = lessons.SCRIPTS.parent / "README.md"
 #: Where the tables stand, each between two comments that name it.
-PAGES = [README, *(README.parent / "docs" / f"{name}.md" for name in ("check", "ledger", "running"))]
+NAMES = ("check", "ledger", "running", "speed", "tf1-to-tf2")
+PAGES = [README, *(README.parent / "docs" / f"{name}.md" for name in NAMES)]
 
+#: Of a reader who does not know the subject yet: words of prose, or lines of code, in a minute.
+WORDS, LINES = 200, 10
 
 #: The groups of the lessons, by the first lesson of each.
 GROUPS = {
@@ -32,6 +37,57 @@ def lesson_table() -> str:
     return "\n\n".join(report.table([group, ""], rows, "github") for group, rows in groups.items())
 
 
+def minutes_to_read(lesson: lessons.Lesson) -> float:
+    """Return how long a lesson's page takes to read: its docstring and its comments as prose, and its acts as code.
+
+    Imports are not counted, and neither are the cells after the acts, which draw and print.
+    """
+    source = lesson.path.read_text(encoding="utf-8")
+    first, *acts = source.split("\n# %%\n")[:5]
+    comments = explanation.comments_of("\n".join(acts)).values()
+    words = sum(len(re.findall(r"\w\S*", text)) for text in (ast.get_docstring(ast.parse(first)), *comments))
+    code = [line for act in acts for line in act.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return words / WORDS + len(code) / LINES
+
+
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
+    """Return a table whose cells may be long, so that they are not padded; the columns in `right` are right-aligned."""
+    rulers = ["---:" if header in right else "---" for header in headers]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headers, rulers, *rows))
+
+
+def call_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return a row per call of TensorFlow 1: what it was, and where; what it became; what changes without an error."""
+    scripts = {lesson.name[:2]: lesson.name for lesson in lessons.find()}
+
+    def became(row):
+        name = row["TensorFlow 2"]
+        again = row["what it became"].startswith("the same") and row["TensorFlow 1"].startswith(f"{name}(")
+        return row["what it became"] if again or not name else f"`{name}`: {row['what it became']}"
+
+    made = [
+        [
+            f"`{row['TensorFlow 1']}`: {row['what it was']} ({row['document']})",
+            f"{became(row)} ([{row['lesson']}](../scripts/{scripts[row['lesson']]}.py))",
+            row["what changes without a word"],
+        ]
+        for row in rows
+    ]
+    return markdown(["TensorFlow 1", "TensorFlow 2", "what changes without an error"], made)
+
+
+def calls() -> list[dict[str, str]]:
+    """Return the rows of docs/tf1_to_tf2.csv."""
+    with open(README.parent / "docs" / "tf1_to_tf2.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def tables_of_files() -> dict[str, str]:
+    """Return by name what the pages have from files, without any lesson being run."""
+    program = (README.parent / "docs" / "tf1_two_layer_network.py").read_text(encoding="utf-8")
+    return {"lessons": lesson_table(), "calls": call_table(calls()), "tf1": f"```python\n{program}```"}
+
+
 def number_table(comparisons: Mapping[str, Sequence[report.Row]]) -> str:
     """Return one row per quantity: its lesson, its learned and exact values, the document's, and where that is from."""
     rows = [
@@ -39,7 +95,7 @@ def number_table(comparisons: Mapping[str, Sequence[report.Row]]) -> str:
         for name, comparison in comparisons.items()
         for row in comparison
     ]
-    return report.table(["lesson", "quantity", "learned here", "exact", "document", "source"], rows, "github")
+    return report.table(["lesson", "quantity", "learned here", "exact", "document", "source"], rows, "pipe")
 
 
 def blocks(text: str) -> dict[str, str]:
@@ -54,12 +110,13 @@ def written() -> dict[str, str]:
 
 
 def renew(mnist_dir: Path | None = None) -> None:
-    """Run every lesson, with the real MNIST, and put the tables into README.md and docs/ledger.md."""
+    """Renew the tables, those of the results last: every lesson is run for them, with the real MNIST."""
+    replace(tables_of_files())
     outcomes = [*runner.run(lessons.find(), {"data": "mnist", "mnist_dir": mnist_dir})]
     if any(outcome.error is not None for outcome in outcomes):
-        raise LessonError("the tables are left as they were, because a lesson failed")
+        raise LessonError("the table of numbers is left as it was, because a lesson failed")
     numbers = number_table({outcome.lesson.name: outcome.comparison for outcome in outcomes})
-    replace({"lessons": lesson_table(), "numbers": numbers})
+    replace({"numbers": numbers})
 
 
 def replace(contents: Mapping[str, str]) -> None:

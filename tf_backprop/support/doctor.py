@@ -41,9 +41,8 @@ def python() -> Finding:
     """Compare the Python version with the supported range."""
     version = ".".join(map(str, sys.version_info[:3]))
     supported = (3, 10) <= sys.version_info[:2] < (3, 14)
-    return Finding(
-        "Python", version, "" if supported else "use Python 3.10 to 3.13, for instance: make PYTHON=python3.12"
-    )
+    advice = "use Python 3.10 to 3.13, for instance: make PYTHON=python3.12"
+    return Finding("Python", version, "" if supported else advice)
 
 
 def machine() -> Finding:
@@ -157,20 +156,16 @@ def matplotlib() -> Finding:
 
 
 def figures() -> Finding:
-    """Write a file where the figures go."""
+    """Write a file where the figures go, and tell how much room there is."""
     folder = FIGURES.absolute()
     try:
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return Finding("figures", f"{folder} can be written")
+            free = shutil.disk_usage(folder).free / 1e6
     except OSError as error:
         return Finding("figures", f"{folder}: {error.strerror}", "name another folder with --figures")
-
-
-def disk() -> Finding:
-    """Tell how much room there is."""
-    free = shutil.disk_usage(FIGURES.parent).free / 1e6
-    return Finding("free disk", f"{free:,.0f} MB", "" if free > DISK else f"make room: a run needs {DISK} MB at most")
+    advice = "" if free > DISK else f"make room: a run needs {DISK} MB at most"
+    return Finding("figures", f"{folder} can be written; {free:,.0f} MB are free", advice)
 
 
 def findings() -> Iterator[Finding]:
@@ -179,7 +174,7 @@ def findings() -> Iterator[Finding]:
     yield machine()
     yield from packages()
     looks = {"import tensorflow": tensorflow, "MNIST": find_mnist, "Matplotlib": matplotlib}
-    for what, look in (looks | {"figures": figures, "free disk": disk}).items():
+    for what, look in (looks | {"figures": figures}).items():
         yield _guarded(what, look)
 
 

@@ -1,15 +1,9 @@
 """The long drawings of single lessons, into axes in the style of `plotting`: C0, C1 ... are its colours."""
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-
-from tf_backprop.support.files import short, write_atomically
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from PIL import Image
 
 
 def graph(
@@ -49,22 +43,6 @@ def graph(
     ax.margins(0.1, 0.25)
     ax.set_aspect("equal")
     ax.set_axis_off()
-
-
-def save_gif(figure: Figure, draw: Callable[[str], object], titles: Sequence[str], path: Path, most: int = 50) -> None:
-    """Write a GIF whole or not at all: what ``draw(title)`` makes of `figure` for each title, or for `most` of them."""
-    frames = []
-    for index in np.unique(np.linspace(0, len(titles) - 1, most).round().astype(int)):
-        draw(titles[index])
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=80)
-        frames.append(Image.open(picture).convert("RGB"))
-    palette = frames[-1].quantize(128)  # one for all, or the points would change colour
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    milliseconds = [120] * (len(frames) - 1) + [2000]  # it rests on the last one before it starts again
-    animated = {"save_all": True, "append_images": frames[1:], "duration": milliseconds, "loop": 0}
-    write_atomically(path, lambda file: frames[0].save(file, format="GIF", **animated))
-    print(f"animation: {short(path)}")
 
 
 def exchange(

@@ -26,8 +26,6 @@ class Lesson(NamedTuple):
     name: str  # "01_regression"
     title: str  # the docstring's first line
     question: str  # the paragraph after the title
-    seen: str  # what one should see, in a sentence or two
-    source: str  # the document that it re-runs: the last paragraph
 
 
 def find(folder: Path = SCRIPTS) -> list[Lesson]:
@@ -72,5 +70,4 @@ def _read(path: Path) -> Lesson:
     paragraphs = [" ".join(p.split()) for p in docstring.split("\n\n")]
     title = docstring.partition("\n")[0]
     question = paragraphs[1] if len(paragraphs) > 1 else ""
-    seen = next((p.removeprefix(SEEN).strip() for p in paragraphs if p.startswith(SEEN)), "")
-    return Lesson(path, path.stem, title, question, seen[:1].upper() + seen[1:], paragraphs[-1])
+    return Lesson(path, path.stem, title, question)
