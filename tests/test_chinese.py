@@ -28,6 +28,7 @@ FINISHED = [
     "running",
     "speed",
     "teaching",
+    "tf1-to-tf2",
     "gallery/index",
     *(f"gallery/{lesson.name}" for lesson in lessons.find()),
 ]
