@@ -45,6 +45,9 @@ class ChooseMessages(SphinxTransform):
 
     def apply(self, **kwargs):
         """Mark the nodes of one page."""
+        if self.env.docname in TABLES_OF_NUMBERS and self.config.language == "zh_CN":
+            for table in self.document.findall(nodes.table):
+                table["classes"].append("language-en")  # for docutils, the attribute lang
         for node in self.document.findall(nodes.TextElement):
             if isinstance(node, nodes.literal_block):
                 equations = self.env.docname.startswith("gallery/") and "language" not in node  # no code, no output

@@ -60,7 +60,8 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": project},
     "header_links_before_dropdown": 5,
-    "navbar_end": ["language", "theme-switcher"],
+    "navbar_persistent": ["search-button", "language"],
+    "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/, because the lessons' lines are long
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
