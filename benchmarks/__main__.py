@@ -1,7 +1,6 @@
 """Time the lessons' training beside other ways of doing it; write results.json, the tables and the figure."""
 
 import contextlib
-import json
 import os
 import platform
 import time
@@ -97,13 +96,14 @@ def machine() -> dict[str, object]:
     return {"python": platform.python_version(), "system": platform.system(), "cores": os.cpu_count(), **versions}
 
 
-def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True) -> None:
+def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True, check_only: bool = False) -> None:
     """Time every way of training, interleaved, and print the ratios. It takes 8 to 20 minutes on two cores.
 
     Args:
         repetitions: how often each way is timed
         mnist_dir: folder with MNIST; if there is no MNIST, the images are synthetic, of the same shape
         page: renew benchmarks/results.json, docs/speed.md and figures/speed.png
+        check_only: time only the check of a gradient, and keep the other results
     """
     if repetitions < 1:
         raise UsageError(f"--repetitions must be a whole number from 1, not {repetitions}")
@@ -112,6 +112,13 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
     found = datasets.images("auto", mnist_dir).name == "MNIST"
     folder = str(named or "") if found else None
     images = "MNIST" if found else "synthetic images of MNIST's shape, for there is no MNIST here"
+    if check_only:
+        with Workers() as workers:
+            measured = results.read() | {"check": workers.run("by_numpy", "check", tasks.Softmax(folder))[1]}
+        print(results.check_table(measured["check"]))
+        if page:
+            results.renew(measured, figure=False)
+        return
     measured: dict[str, object] = {"machine": machine(), "images": images}
     with Workers() as workers:
         print(f"softmax regression, {images}", flush=True)
@@ -129,6 +136,8 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
             }
             for way in side_by_side(workers, ways, number, 1, repetitions):
                 measured["small"].append(way._asdict())
+        print("the check of a gradient", flush=True)
+        _, measured["check"] = workers.run("by_numpy", "check", tasks.Softmax(folder))
         print("growth", flush=True)
         measured["growth"] = growth(workers)
     print("whole processes", flush=True)
@@ -136,7 +145,6 @@ def bench(repetitions: int = 2, mnist_dir: Path | None = None, page: bool = True
     measured["minutes"] = round((time.perf_counter() - start) / 60, 1)
     print("", *results.tables(measured).values(), f"{measured['minutes']} minutes", sep="\n\n")
     if page:
-        results.FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         results.renew(measured)
 
 

@@ -66,6 +66,9 @@ def bars(results: dict[str, Any]) -> list[Bar]:
         found.append(Bar(f"softmax, one epoch: {OURS} / {way}", pass_ratio(results, "softmax", OURS, way), most, False))
     found.append(Bar(f"moons: NumPy / {MOONS}", ratio(results, "moons", "NumPy", MOONS), 10, True))
     found.append(Bar(f"moons: {MOONS} / JAX scan", ratio(results, "moons", MOONS, "JAX scan"), 2.5, False))
+    for checked in results["check"]:
+        most = 100 if checked["verdict"] == "right" else 4000
+        found.append(Bar(f"check: {checked['gradient']} / one loss", checked["check"] / checked["loss"], most, False))
     for number, most in (("01", 1.3), ("02", 1.3), ("05", 1.3), ("07", 1)):  # 01, 02 and 05 are plain Python loops
         lesson, way = f"lesson {number}", f"{number}, the document's way"
         found.append(Bar(f"small: {lesson} / {way}", ratio(results, "small", lesson, way), most, False))
@@ -125,6 +128,21 @@ def slope(xs: list[float], ys: list[float]) -> float:
     """Return the exponent of the power law through the last half of the points, by least squares on log axes."""
     half = min(len(xs) // 2, len(xs) - 2)
     return float(np.polyfit(np.log(xs[half:]), np.log(ys[half:]), 1)[0])
+
+
+def check_table(checked: list[dict[str, Any]], tablefmt: str = "simple") -> str:
+    """Return one row per gradient that was checked: what the check says, and its time beside one loss."""
+    rows = [
+        [
+            c["gradient"],
+            c["verdict"],
+            f"{c['check'] * 1e3:.1f}",
+            f"{c['loss'] * 1e6:.0f}",
+            f"{c['check'] / c['loss']:.0f}",
+        ]
+        for c in checked
+    ]
+    return report.table(["gradient", "what the check says", "check, ms", "one loss, µs", "ratio"], rows, tablefmt)
 
 
 def growth_table(curves: dict[str, dict[str, Any]], tablefmt: str = "simple") -> str:
@@ -205,13 +223,16 @@ def tables(results: dict[str, Any], tablefmt: str = "simple") -> dict[str, str]:
         "softmax": way_table(results["softmax"], 550, tablefmt),
         "moons": way_table(results["moons"], 1400, tablefmt),
         "small": small_table(results["small"], tablefmt),
+        "check": check_table(results["check"], tablefmt),
         "processes": process_table(results["processes"], tablefmt),
         **{kind: growth_table(curves, tablefmt) for kind, curves in results["growth"].items()},
         "bars": bar_table(bars(results), tablefmt),
     }
 
 
-def renew(results: dict[str, Any]) -> None:
-    """Put the tables into the page, and draw the figure."""
+def renew(results: dict[str, Any], figure: bool = True) -> None:
+    """Write the results, the tables of the page and the figure."""
+    FILE.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     readme.replace(tables(results, "pipe"))
-    plotting.save(plot(results), ROOT / "figures", "speed")
+    if figure:
+        plotting.save(plot(results), ROOT / "figures", "speed")

@@ -22,6 +22,7 @@ extensions = [
     "extension",
     "_ext_steps",
     "home",
+    "exercises",
     "chinese",
 ]
 
@@ -34,7 +35,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../scripts",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/\d\d_\w+\.py$",
-    "ignore_pattern": r"/(?!\d\d_)[^/]*\.py$",
+    "ignore_pattern": r"(^|/)(?!\d\d_)[^/]*\.py$",
     "backreferences_dir": "gallery/backreferences",
     "within_subsection_order": "FileNameSortKey",
     "reset_argv": "extension.lesson_arguments",

@@ -203,4 +203,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    command.run(main)
+    result = command.run(main)

@@ -6,15 +6,15 @@ How do gradient descent, momentum and Adam differ on one network, from one start
 
 Forward and backward, for n points x of the unit square; y (n, 1) is 1 where x0 + x1 < 1, else 0::
 
-    h         = x w1                   (n, 2) (2, 3) -> (n, 3)
-    y_hat     = h w2                   (n, 3) (3, 1) -> (n, 1)
+    h         = x w1,  y_hat = h w2    (n, 2) (2, 3) -> (n, 3),  (n, 3) (3, 1) -> (n, 1)
     L         = mean((y_hat - y)²)     a scalar
     dL_dy_hat = 2 (y_hat - y) / n      (n, 1)
     dL_dw2    = hᵀ dL_dy_hat           (3, n) (n, 1) -> (3, 1)
     dL_dh     = dL_dy_hat w2ᵀ          (n, 1) (1, 3) -> (n, 3)
     dL_dw1    = xᵀ dL_dh               (2, n) (n, 3) -> (2, 3)
     momentum    m <- momentum m + dL_dw,  w <- w - learning_rate m           w: w1 or w2
-    Adam        m, v: running means of dL_dw and dL_dw²,  w <- w - learning_rate c m / (√v + ε)
+    Adam        m <- β1 m + (1 - β1) dL_dw,  v <- β2 v + (1 - β2) dL_dw²
+                c = √(1 - β2ᵗ) / (1 - β1ᵗ),  w <- w - learning_rate c m / (√v + ε)
 
 What you should see: momentum is the first to reach the floor, which is the loss of the best linear
 map. Adam starts slowest and comes second, and descent is still above the floor at the last step.
@@ -100,15 +100,17 @@ def gradient_descent(w, m, v, dL_dw, t, learning_rate, momentum):
 
 
 def momentum_descent(w, m, v, dL_dw, t, learning_rate, momentum):
-    m = momentum * m + dL_dw
-    return w - learning_rate * m, m, v
+    m = momentum * m + dL_dw  # a share of the last move, and the gradient
+    w = w - learning_rate * m  # the m of this update, not the one before
+    return w, m, v
 
 
 def adam(w, m, v, dL_dw, t, learning_rate, momentum):
-    m = BETA1 * m + (1 - BETA1) * dL_dw
-    v = BETA2 * v + (1 - BETA2) * dL_dw**2
+    m = BETA1 * m + (1 - BETA1) * dL_dw  # a running mean of the gradient
+    v = BETA2 * v + (1 - BETA2) * dL_dw**2  # and one of its square
     correction = tf.sqrt(1 - BETA2**t) / (1 - BETA1**t)  # m and v start at 0 and are too small
-    return w - learning_rate * correction * m / (tf.sqrt(v) + EPSILON), m, v
+    w = w - learning_rate * correction * m / (tf.sqrt(v) + EPSILON)  # ε is outside the root
+    return w, m, v
 
 
 OPTIMIZERS = {"sgd": gradient_descent, "momentum": momentum_descent, "adam": adam}
@@ -343,4 +345,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    command.run(main)
+    result = command.run(main)

@@ -305,4 +305,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    command.run(main)
+    result = command.run(main)

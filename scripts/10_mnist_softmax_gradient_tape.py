@@ -241,4 +241,4 @@ def main(
 # ---
 
 if __name__ == "__main__":
-    command.run(main)
+    result = command.run(main)

@@ -53,6 +53,15 @@ def test_a_function_runs_in_a_process_of_its_module():
     assert cost == by_numpy.softmax(SOFTMAX, 2)
 
 
+def test_a_check_costs_little_beside_its_loss_and_says_what_is_wrong():
+    checked = by_numpy.check(SOFTMAX, repetitions=1)
+    assert [one["gradient"] for one in checked] == [*by_numpy.CHECKED]
+    assert [one["verdict"] for one in checked] == ["right", "50 times too large", "the rows are mixed"]
+    assert all(one["check"] > one["loss"] > 0 for one in checked)
+    written = [{"gradient": "right", "verdict": "right", "check": 0.004, "loss": 0.0001}]
+    assert cells(results.check_table(written))[-5:] == ["right", "right", "4", "100", "40"]
+
+
 def test_other_work_is_not_timed():
     class Workers:
         def run(self, module, *_):
@@ -96,6 +105,7 @@ def test_what_was_measured_is_whole():
     assert [way["way"] for way in measured["softmax"]] == list(bench.SOFTMAX)
     assert [way["way"] for way in measured["moons"]] == list(bench.MOONS)
     assert len(measured["small"]) == 2 * len(bench.SMALL)
+    assert [checked["gradient"] for checked in measured["check"]] == [*by_numpy.CHECKED]
     names = [process["name"] for process in measured["processes"]]
     assert names[0] == "import tensorflow"
     assert set(names[1:]) <= {lesson.name for lesson in lessons.find()}

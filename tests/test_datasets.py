@@ -486,6 +486,21 @@ datasets.images("auto")
     assert "digits" in done.stdout
 
 
+def md5s(folder):
+    return " ".join(hashlib.md5((folder / stem).read_bytes()).hexdigest() for stem in SHAPES)
+
+
+def test_fashion_mnist_is_called_by_its_name_and_not_with_the_labels_of_another(folder, monkeypatch, capsys):
+    assert len(mnist.FASHION.split()) == len({*mnist.FASHION.split()}) == 4
+    monkeypatch.setattr(mnist, "SHA256", KNOWN)
+    monkeypatch.setattr(mnist, "FASHION", md5s(folder))
+    images = datasets.images("auto", folder)
+    assert (images.name, images.figure("08_softmax")) == ("Fashion-MNIST", "08_softmax_Fashion-MNIST")
+    assert capsys.readouterr().out.startswith(f"data: Fashion-MNIST from {folder}, 55,000 / ")
+    change(folder, LABELS, lambda b: b[:-1] + bytes([(b[-1] + 1) % 10]))
+    assert datasets.images("auto", folder).name == "other"
+
+
 @pytest.mark.slow
 def test_images_that_are_not_mnist_are_never_called_so(folder, load, capsys):
     change(folder, IMAGES, lambda b: b[:-1] + bytes([b[-1] ^ 1]))  # one pixel's last bit
@@ -497,6 +512,12 @@ def test_images_that_are_not_mnist_are_never_called_so(folder, load, capsys):
 
 @pytest.mark.mnist
 def test_real_mnist(monkeypatch):
+    monkeypatch.setattr(mnist, "SHA256", KNOWN)
+    # Of MNIST's own files these are the MD5 in public lists that have Fashion-MNIST's too: they are made in this way.
+    listed = "6bbc9ace898e44ae57da46a324031adb a25bea736e30d166cdddb491f175f624 "
+    monkeypatch.setattr(mnist, "FASHION", f"{listed}2646ac647ad5339dbf082846283269ea 27ae3e4e09519cfbb04c329615203637")
+    monkeypatch.setattr(mnist, "SHA256", "of something else")
+    assert datasets.images("mnist", REAL).name == "Fashion-MNIST"
     monkeypatch.setattr(mnist, "SHA256", KNOWN)
     images = datasets.images("mnist", REAL)
     assert np.bincount(images.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -129,6 +129,8 @@ def test_a_machine_for_which_there_is_no_tensorflow(system, processor, version, 
         ("ModuleNotFoundError: No module named 'tensorflow'", "-m pip install 'tensorflow'"),
         ("ImportError: DLL load failed while importing _pywrap_tensorflow_internal", "Visual C++"),
         ("SIGILL", "lacks AVX"),
+        ("SIGABRT", "ulimit -a"),
+        ("FileNotFoundError: No usable temporary directory found in ['/tmp']", "TMPDIR"),
         ("TypeError: Descriptors cannot be created directly.", "a new environment"),
         ("A module that was compiled using NumPy 1.x cannot be run in NumPy 2.0", "a new environment"),
         ("ModuleNotFoundError: No module named 'tensorflow.python'", "--force-reinstall"),
@@ -138,5 +140,8 @@ def test_the_advice_fits_the_cause(said, advice, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert advice in doctor.cure("tensorflow", said)
+    (tmp_path / "random.py").write_text("")
+    said_of_random = "ImportError: cannot import name 'Random' from 'random' (random.py)"
+    assert doctor.cure("tensorflow", said_of_random) == "random.py is taken for the package: rename it"
     (tmp_path / "tensorflow.py").write_text("")
     assert doctor.cure("tensorflow", said).startswith("tensorflow.py is taken for the package")

@@ -1,12 +1,15 @@
 """Lessons as they are started in places that are not a developer's terminal, and stopped at any moment."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
+from forks import clean
 from tf_backprop.support import lessons
 
 import pytest
@@ -183,3 +186,124 @@ def test_ctrl_c_while_drawing(tmp_path):
     until(lambda: figures.exists() and list(figures.iterdir()), process)  # the file that is being written
     interrupt(process, figures)
     assert not list(figures.iterdir())
+
+
+@pytest.mark.slow
+def test_ctrl_c_between_the_imports_and_the_run(tmp_path):
+    shutil.copy(lessons.SCRIPTS / "tf_backprop.py", tmp_path)
+    script = tmp_path / "lesson.py"
+    script.write_text("from tf_backprop import command, report\nimport time\nprint('here', flush=True)\ntime.sleep(60)")
+    process = start(script, cwd=tmp_path)
+    until(lambda: process.stdout.readline() == "here\n", process)
+    interrupt(process, tmp_path / "figures")
+
+
+STARTS = {
+    "a lesson": ["scripts/01_regression.py", "--steps", "3"],
+    "all lessons": ["-m", "tf_backprop"],
+    "all, from the lessons' folder": ["-m", "tf_backprop"],
+}
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_a_python_without_the_packages_says_in_one_line_which_one_to_use(kind, tmp_path):
+    """As the system's own after `make demo`, before it, and one that a broken installation has left half made."""
+    for name in ("scripts", "tf_backprop"):
+        shutil.copytree(lessons.SCRIPTS.parent / name, tmp_path / name)
+    (tmp_path / "pyproject.toml").touch()
+    venv.create(tmp_path / "other", with_pip=False)
+    venv.create(tmp_path / "made" / ".venv", with_pip=False)
+    folder = tmp_path / "scripts" if "folder" in kind else tmp_path
+
+    def said(python):
+        command, environment = [python, *STARTS[kind]], clean()
+        environment.pop("PYTHONPATH", None)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        return done.stderr
+
+    other = tmp_path / "other" / "bin" / "python"
+    assert said(other) == (f"error: {other} has no numpy: run make demo, or {other} -m pip install -e {tmp_path}\n")
+    (tmp_path / "made" / ".venv").rename(tmp_path / ".venv")
+    own = tmp_path / ".venv" / "bin" / "python"
+    shown = own if "folder" in kind else ".venv/bin/python"
+    assert said(other) == f"error: {other} has no numpy: use {shown} {' '.join(STARTS[kind])}\n"
+    assert said(own).startswith(f"error: {own} has no numpy: run make demo, or {own} -m pip")
+
+
+def test_a_lesson_runs_with_the_package_beside_it_where_none_is_installed(tmp_path):
+    """And with the one that is installed, or named by PYTHONPATH, where there is one."""
+    code = "import sys; sys.path.insert(0, {!r}); import tf_backprop; print(tf_backprop.__file__, *sys.path)"
+    for where, package in (("beside", tmp_path), ("installed", lessons.SCRIPTS.parent)):
+        for name in ("scripts", "tf_backprop"):
+            shutil.copytree(lessons.SCRIPTS.parent / name, tmp_path / name, dirs_exist_ok=True)
+        command = [sys.executable, *(["-S"] if where == "beside" else []), "-c", code.format(str(tmp_path / "scripts"))]
+        environment = clean(PYTHONPATH="" if where == "beside" else str(lessons.SCRIPTS.parent))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd="/")
+        assert (done.returncode, done.stderr) == (0, "")
+        file, *path = done.stdout.split()
+        assert file == str(package / "tf_backprop" / "__init__.py")
+        assert str(tmp_path / "scripts") not in path
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "said"),
+    [
+        ((3, 11, 2), ModuleNotFoundError("no", name="sklearn"), "{} has no sklearn: run make demo, or "),
+        ((3, 14, 0), ModuleNotFoundError("no", name="numpy"), "{} is Python 3"),
+        ((3, 9, 6), TypeError("unsupported operand"), "{} is Python 3"),
+        ((3, 11, 2), FileNotFoundError("No usable temporary directory found"), "No usable temporary directory found; "),
+        ((3, 11, 2), ImportError("Cannot load backend 'TkAgg'"), "Cannot load backend 'TkAgg'; without --show"),
+        ((3, 11, 2), TypeError("unsupported operand"), ""),
+        ((3, 11, 2), ModuleNotFoundError("no", name="tensorflow.python"), ""),
+    ],
+)
+def test_what_a_python_lacks_is_told_from_other_errors(version, error, said, monkeypatch, tmp_path):
+    shim = lessons.load(lessons.SCRIPTS / "tf_backprop.py")
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr(shim, "ROOT", tmp_path)
+    assert shim.lack(error).startswith(said.format(sys.executable))
+    assert bool(shim.lack(error)) == bool(said)
+    (tmp_path / "pyproject.toml").unlink()  # installed: there is no checkout
+    assert "make demo, or" not in shim.lack(error)
+
+
+@pytest.mark.slow
+def test_a_window_without_a_screen_is_one_line_after_the_results(tmp_path):
+    environment = {"MPLBACKEND": "TkAgg", "DISPLAY": None, "WAYLAND_DISPLAY": None}
+    status, out, err = finish(start(FIRST, "--show", cwd=tmp_path, **environment))
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith("error: Cannot load backend 'TkAgg'")
+    assert "A at step 100" in out
+
+
+def test_files_of_the_reader_are_not_taken_for_pythons_own(tmp_path):
+    for name in ("scripts", "tf_backprop"):
+        shutil.copytree(lessons.SCRIPTS.parent / name, tmp_path / name)
+    environment = clean()
+    environment.pop("PYTHONPATH", None)
+    (tmp_path / "random.py").write_text("raise OSError('mine')")
+    command = [sys.executable, "-m", "tf_backprop", "--list"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "random.py").rename(tmp_path / "scripts" / "random.py")
+    command = [sys.executable, "scripts/01_regression.py", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_containers_user_without_a_name_and_a_home_leaves_no_folder(tmp_path):
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root may become a user without a name")
+    tmp_path.chmod(0o777)
+    reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", *reading]
+    code = "from tf_backprop import command; import tensorflow as tf; tf.keras.optimizers.SGD(0.1)"
+    environment = clean(PYTHONPATH=str(lessons.SCRIPTS.parent))
+    environment.pop("HOME", None)
+    command = [*user, sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())

@@ -153,6 +153,32 @@ def test_a_loss_computed_in_float32(rng, batch):
         assert wrong(report) == (["b1", "b2"] if "b" in mistake else ["W1", "b1", "W2", "b2"]), report
 
 
+def of_any_size(seed):
+    """Return a network of ReLU in float32, of random sizes, with its batch."""
+    rng = np.random.default_rng(seed)
+    sizes, n = tuple(rng.integers(2, 12, 3)), int(rng.integers(2, 40))
+    p = {name: np.float32(value * rng.choice([0.1, 1])) for name, value in network(rng, sizes).items()}
+    return p, np.float32(rng.choice([0.1, 1, 2]) * rng.normal(size=(n, sizes[0]))), rng.integers(sizes[2], size=n)
+
+
+def all_in_float32(p, x, y, **factors):
+    g = by_hand({name: np.float32(value) for name, value in p.items()}, np.float32(x), y)
+    return {name: np.float32(value * factors.get(name, 1)) for name, value in g.items()}
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, in_float32], ids=["loss in float64", "loss in float32"])
+def test_float32_rounds_and_is_not_accused_and_five_per_cent_is_seen(loss):
+    for seed in range(25):
+        p, *batch = of_any_size(seed)
+        report = check_gradients(loss, all_in_float32, p, *batch, seed=seed)
+        assert report.ok, f"{seed}: {report}"
+        for name in p if seed < 5 or loss is cross_entropy else ():
+            scaled = lambda *a, name=name: all_in_float32(*a, **{name: 1.05})
+            off = check_gradients(loss, scaled, p, *batch, seed=seed)
+            small = any(f"the gradient for {name} are not seen here" in warning for warning in off.warnings)
+            assert wrong(off) == [name] or (small and wrong(off) == [] and loss is in_float32), f"{seed}: {off}"
+
+
 def test_a_loss_that_hides_its_float32_is_found_out(rng, batch):
     report = check_gradients(lambda *a: float(in_float32(*a)), by_hand, network(rng), *batch)
     assert report.ok, report
@@ -339,6 +365,76 @@ def test_one_array_and_one_bare_number(rng):
 def test_the_label_is_what_a_gradient_is_called(rng):
     report = check_gradients(lambda p: p["x"] ** 2, lambda p: {"x": 2 * p["x"]}, {"x": 1.5}, label="dy2_d{}")
     assert str(report).splitlines()[1].startswith("dy2_dx ")
+
+
+def test_lists_of_numbers_are_arrays(rng):
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=8)
+    loss = lambda p, x, y: least_squares(p, np.array(x), np.array(y))
+    summed = lambda p, x, y: len(x) * of_least_squares(p, np.array(x), np.array(y))
+    report = check_gradients(loss, summed, rng.normal(size=3), x.tolist(), y.tolist())
+    assert "the 1/n of the mean is missing (the batch has 8 rows)" in str(report)
+    valley = lambda p: (p[0] - 1) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+    slopes = lambda p: [2 * (p[0] - 1) - 400 * p[0] * (p[1] - p[0] ** 2), 200 * (p[1] - p[0] ** 2)]
+    assert check_gradients(valley, slopes, [0.3, 0.7]).ok
+    assert check_gradients(valley, slopes, np.array([0.3, 0.7])).ok
+    assert check_gradients(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": 2 * p["w"], "none": p["none"]},
+                           {"w": x, "none": np.zeros(0)}).ok  # fmt: skip
+
+
+def test_the_derivative_of_a_single_sample(rng):
+    """A vector has no rows: it is one sample."""
+    p, x, y = {"W": rng.normal(size=(2, 3)), "b": rng.normal(size=2)}, rng.normal(size=3), rng.normal(size=2)
+    output = lambda p, x: mistakes.sigmoid(p["W"] @ x + p["b"])
+    loss = lambda p, x, y: np.sum((output(p, x) - y) ** 2) / 2
+
+    def gradients(p, x, y, missing=False):
+        a = output(p, x)
+        dz = (a - y) * (1 if missing else a * (1 - a))
+        return {"W": np.outer(dz, x), "b": dz}
+
+    assert check_gradients(loss, gradients, p, x, y).ok
+    report = check_gradients(loss, lambda *a: gradients(*a, missing=True), p, x, y)
+    assert "W, b: On single rows the derivative of the sigmoid, a (1 - a), is missing" in str(report)
+
+
+def test_an_update_is_not_named_where_any_rate_would_do():
+    """A step far enough leaves a hinge active in every row, as a gradient without its mask has it."""
+    hinge = lambda p, x, y: np.mean(np.maximum(0, 1 - y * (x @ p)))
+    for seed in (6, 45, 58):
+        rng = np.random.default_rng(seed)
+        x, y, p = rng.normal(size=(8, 3)), rng.choice([-1.0, 1.0], 8), rng.normal(size=3)
+        report = check_gradients(hinge, lambda p, x, y: -x.T @ y / len(y), p, x, y)
+        assert not report.ok
+        assert "after an update" not in str(report)
+
+
+def test_what_is_not_the_bias_of_a_layer_says_nothing_of_its_error(rng):
+    rows, y = np.array([0, 1, 1, 4, 0, 2]), rng.normal(size=6)
+    loss = lambda p, rows, y: np.mean((p["E"][rows] @ p["v"] - y) ** 2)
+
+    def gradients(p, rows, y):
+        error, dE = 2 * (p["E"][rows] @ p["v"] - y) / len(y), np.zeros_like(p["E"])
+        dE[rows] += error[:, None] * p["v"]  # counts each row once
+        return {"E": dE, "v": p["E"][rows].T @ error}
+
+    report = check_gradients(loss, gradients, {"E": rng.normal(size=(5, 3)), "v": rng.normal(size=3)}, rows, y)
+    assert report.rows[0].verdict == "wrong in rows 0, 1"
+    assert report.where == []
+
+
+def test_gradients_that_change_from_call_to_call(rng, batch):
+    total = {}
+
+    def added_up(p, x, y):
+        for name, g in by_hand(p, x, y).items():
+            total[name] = total.get(name, 0) + g
+        return total
+
+    masked = lambda p, x, y: by_hand(p, x * (np.random.default_rng().uniform(size=x.shape) > 0.5), y)
+    for gradients in (added_up, masked):
+        report = check_gradients(cross_entropy, gradients, network(rng), *batch)
+        assert {row.verdict for row in report.rows} == {"two calls differ"}
+        assert "is it added to what an earlier call left (set it to zero first), or random?" in str(report)
 
 
 # Clear errors.

@@ -1,5 +1,6 @@
 """The package as a wheel, in an environment of its own, and as an sdist: the lessons travel with it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ BIN = "Scripts" if sys.platform == "win32" else "bin"
 
 def copied(folder):
     """Copy what is committed, or is going to be, to a folder: a build leaves traces beside its sources."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("git knows what is committed: this is an archive")
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, names.split("\0")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,14 @@ def test_lesson_14_of_an_installed_package_starts_its_workers(installed, tmp_pat
 def test_without_any_lesson_nothing_ran_well(tmp_path):
     with pytest.raises(DataError, match="holds no lessons"):
         lessons.select([], tmp_path)
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert (
+        re.findall(r"^## ([\d.]+)", (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+        == version
+    )
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def test_a_lesson_in_the_cells_of_an_interactive_window(tmp_path):
     kernel, client = manager.start_new_kernel(kernel_name="python3", cwd=tmp_path)
     said = []
     try:
-        for cell in [*cells, "shorter = main(steps=30)", "len(shorter.losses)"]:
+        for cell in [*cells, "shorter = main(steps=30)", "len(result.losses), len(shorter.losses)"]:
             reply = client.execute_interactive(cell, timeout=120, output_hook=said.append)
             assert reply["content"]["status"] == "ok", reply["content"]
     finally:
@@ -70,7 +70,7 @@ def test_a_lesson_in_the_cells_of_an_interactive_window(tmp_path):
     told = [message["content"] for message in said]
     assert [content["text"] for content in told if content.get("name") == "stderr"] == []
     assert sum("image/png" in content.get("data", {}) for content in told) == 2, "each run shows its figure"
-    assert said[-2]["content"]["data"]["text/plain"] == "30"
+    assert said[-2]["content"]["data"]["text/plain"] == "(100, 30)"
     assert (tmp_path / "01_regression.png").is_file()
 
 

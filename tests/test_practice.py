@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ BLANKS = {
     "03": ["dsigmoid_dz", "dtanh_dz", "dleaky_dz", "drelu_dz"],
     "05": ["df_dx", "df_dy"],
     "06": ["dL_do_squared", "dL_do_asymmetric", "dL_dz"],
-    "07": ["dL_dy_hat", "dL_dw2", "dL_dh", "dL_dw1"],
+    "07": ["dL_dy_hat", "dL_dw2", "dL_dh", "dL_dw1", "m", "w", "m", "v", "correction", "w"],
     "08": ["dL_dz", "dL_dW", "dL_db"],
     "11": ["dL_dz", "dL_dW", "dL_db"],
     "12": [f"dL_d{what}{layer}" for layer in (4, 3, 2, 1) for what in "zWb"],
@@ -44,9 +45,7 @@ def lesson_of(number):
 def solved(number):
     """Return the text of an exercise in which the blanks are the lesson's own lines."""
     lesson = lesson_of(number)
-    text = practice.exercise(lesson)
-    for line in lines.of_lesson(lesson.path.read_text(encoding="utf-8"))[0]:
-        text = text.replace(f"    {line.names[0]} = ...\n", f"    {line.text}\n")
+    text = practice.filled(practice.exercise(lesson), lesson)
     assert " = ...\n" not in text
     return text
 
@@ -79,7 +78,7 @@ def test_an_exercise_is_the_lesson_with_blanks(number):
     lesson = lesson_of(number)
     text, source = practice.exercise(lesson), lesson.path.read_text(encoding="utf-8")
     assert lesson.question[:60] in " ".join(text.split())
-    assert list(practice._blanks(practice.ast.parse(text))) == BLANKS[number]
+    assert re.findall(r"^    (\w+) = \.\.\.$", text, re.MULTILINE) == BLANKS[number]
     assert inspect.cleandoc("\n" + source[source.index("def loss(") :]).splitlines()[0] in text
     for line in lines.of_lesson(source)[0]:
         if line.names[0] in BLANKS[number]:
@@ -90,7 +89,7 @@ def test_an_exercise_is_the_lesson_with_blanks(number):
 
 @pytest.mark.parametrize("number", practice.EXERCISES)
 def test_at_its_points_no_size_occurs_twice_and_nothing_is_zero(number):
-    for case in practice.cases(number):
+    for case in (case for case in practice.cases(number) if case.function == "gradients_by_hand"):
         values = case.parameters.values() if isinstance(case.parameters, dict) else [np.array(case.parameters)]
         assert all(value.dtype == np.float64 and np.all(value) for value in values)
         sizes = {size for value in values for size in value.shape} - {1}
@@ -112,7 +111,7 @@ def test_unsolved_it_fails_and_says_what_to_do(number, examined):
     assert f"line {line_of(text, f'{first} = ...')}: {first} is still blank. Write its right side" in outcome.text
     assert f"Blank after that: {others[0]} (line " in outcome.text
     assert outcome.state == f"{len(others) + 1} lines are blank"
-    assert outcome.next[0] == first
+    assert outcome.next.names == (first,)
 
 
 @pytest.mark.parametrize("number", practice.EXERCISES)
@@ -144,21 +143,66 @@ def test_a_fault_is_caught_and_its_line_named(fault, examined):
 @pytest.mark.parametrize(
     ("number", "right", "wrong", "says"),
     [
-        ("11", "(p - onehot) / n", "p - onehot", "dL_dz is 7 times too large: the batch has 7 rows"),
-        ("11", "(p - onehot) / n", "(onehot - p) / n", "dL_dz has the opposite sign"),
-        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.zeros_like(dL_dz[0])", "dL_db is zero everywhere"),
-        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)", "is the mean of dL_dW over axis 0"),
+        (
+            "11",
+            "(p - onehot) / n",
+            "p - onehot",
+            "dL_dz is wrong. Yours is 7 times the right one: the 1/n of the mean is missing",
+        ),
+        (
+            "11",
+            "(p - onehot) / n",
+            "(onehot - p) / n",
+            "dL_dz is wrong. Yours is the right one with the opposite sign.",
+        ),
+        (
+            "11",
+            "tf.reduce_sum(dL_dz, axis=0)",
+            "tf.zeros_like(dL_dz[0])",
+            "dL_db is wrong. Yours is zero, and the right one is not",
+        ),
+        (
+            "11",
+            "tf.reduce_sum(dL_dz, axis=0)",
+            "tf.reduce_mean(dL_dW, axis=0)",
+            "Yours is the mean of dL_dW over axis 0",
+        ),
         ("11", "tf.reduce_sum(dL_dz, axis=0)", "dL_dz", "the sum over axis 0 is missing"),
-        ("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_sum(dL_dz, axis=0, keepdims=True)", "with the same numbers"),
-        ("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_sum(dL_dz3, axis=1)", "is the sum of dL_dz3 over axis 1"),
-        ("11", "(p - onehot) / n", "p", "dL_dz is the same as p"),
-        ("11", "tf.nn.softmax(z)", "tf.nn.softmax(z, axis=0)", "p has columns that sum to 1, where the rows should"),
-        ("11", "tf.transpose(x) @ dL_dz", "tf.transpose(tf.transpose(x) @ dL_dz)", "dL_dW is transposed"),
-        ("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_mean(dL_dz3, axis=0)", "7 times too small: the batch has 7"),
-        ("12", "* slope(a2)", "", "dL_dz2 lacks a factor: the derivative of an activation"),
+        (
+            "11",
+            "tf.reduce_sum(dL_dz, axis=0)",
+            "tf.reduce_sum(dL_dz, axis=0, keepdims=True)",
+            "keepdims or a reshape too many?",
+        ),
+        (
+            "12",
+            "tf.reduce_sum(dL_dz3, axis=0)",
+            "tf.reduce_sum(dL_dz3, axis=1)",
+            "Yours has the shape (7,), the right one has (6,): 7 is the number of rows. The sum has to go",
+        ),
+        ("11", "(p - onehot) / n", "p", "dL_dz is wrong. Yours is the same as p."),
+        ("11", "tf.nn.softmax(z)", "tf.nn.softmax(z, axis=0)", "p is wrong. Its columns sum to 1, and the rows should"),
+        (
+            "11",
+            "tf.transpose(x) @ dL_dz",
+            "tf.transpose(tf.transpose(x) @ dL_dz)",
+            "the right one has (6, 10): transposed? Its transpose is right.",
+        ),
+        (
+            "12",
+            "tf.reduce_sum(dL_dz3, axis=0)",
+            "tf.reduce_mean(dL_dz3, axis=0)",
+            "Yours is 1/7 of the right one: the mean over the rows is taken twice",
+        ),
+        ("12", "* slope(a2)", "", "dL_dz2 is wrong. Yours lacks a factor: the derivative of an activation."),
         ("12", "* slope(a2)", "* a2 * (1 - a2)", 'with activation="relu"'),
-        ("07", "2 * (y_hat - y)", "(y_hat - y)", "2 times too small: is the 2 of the square missing?"),
-        ("05", "4 * x * u + 2 * v", "4 * x * u + v", "df_dx differs from the right value in all of its 7 numbers"),
+        ("07", "2 * (y_hat - y)", "(y_hat - y)", "Yours is 1/2 of the right one: the 2 of the square is missing."),
+        (
+            "05",
+            "4 * x * u + 2 * v",
+            "4 * x * u + v",
+            "df_dx is wrong. 7 of 7 numbers are wrong. The first is df_dx[0]: yours is",
+        ),
     ],
 )
 def test_the_relation_is_named_first_and_then_a_number(number, right, wrong, says, examined):
@@ -169,7 +213,7 @@ def test_the_relation_is_named_first_and_then_a_number(number, right, wrong, say
     assert len(outcome.wrong) == 1
     for told in outcome.wrong:
         if "shape" not in told["verdict"]:
-            assert "and it should be" in outcome.text.splitlines()[1]
+            assert "and it should be" in outcome.text
 
 
 def test_two_faults_are_both_found_and_the_lines_between_are_not_accused(examined):
@@ -182,9 +226,9 @@ def test_two_faults_are_both_found_and_the_lines_between_are_not_accused(examine
 def test_a_wrong_line_is_named_while_others_are_blank(examined):
     text = practice.exercise(lesson_of("11")).replace("dL_dz = ...", "dL_dz = p - onehot")
     outcome = examined("11", text)
-    assert "dL_dz is 7 times too large" in outcome.text
+    assert "Yours is 7 times the right one" in outcome.text
     assert "dL_dW is still blank" in outcome.text
-    assert outcome.next == ["dL_dz", "dL_dW", "dL_db"]
+    assert outcome.next.names == ("dL_dz",)
     outcome = examined("11", text.replace("p - onehot", "(p - onehot) / n"))
     assert f"Right: dL_dz (line {line_of(text, 'dL_dz =')})." in outcome.text
 
@@ -276,7 +320,7 @@ def test_a_planted_fault_is_found_and_named_when_it_is_mended(seed, tmp_path, mo
     assert len(practice.FAULTS) == 9
     fault, text = practice.FAULTS[seed], path.read_text(encoding="utf-8")
     capsys.readouterr()
-    with pytest.raises(LessonError, match=f"not solved yet: exercise 13_fault_{seed}: wrong"):
+    with pytest.raises(LessonError, match="not solved yet: exercise 13: wrong"):
         practice.check("13", hint=True)
     said = capsys.readouterr().out
     assert fault.story not in said
@@ -299,7 +343,7 @@ def test_a_planted_fault_whose_sentence_is_gone(tmp_path):
 def test_something_else_returned_than_was_computed(examined):
     text = solved("11").replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW, "b": p[0]}')
     outcome = examined("11", text)
-    assert "dL_db is right, and the function returns something else for b" in outcome.text
+    assert "dL_db was right before this line, which makes" in outcome.text
 
 
 @pytest.mark.parametrize(
@@ -318,7 +362,102 @@ def test_what_is_no_gradient_fails(code, examined):
     assert "wrong" in outcome.text
 
 
+# The updates of lesson 07
+
+STEP = "learning_rate * correction * m / (tf.sqrt(v) + EPSILON)"
+CORRECTION = "tf.sqrt(1 - BETA2**t) / (1 - BETA1**t)"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "name", "says"),
+    [
+        (
+            "w - learning_rate * m\n",
+            "w + learning_rate * m\n",
+            "w",
+            "change Δw. Yours is the right one with the opposite",
+        ),
+        (
+            "m = momentum * m + dL_dw",
+            "m = dL_dw",
+            "m",
+            "m is wrong, and so is its change Δm. 6 of 6 numbers are wrong.",
+        ),
+        ("m = momentum * m + dL_dw", "m = m", "m", "m is not updated: it is what the function was given."),
+        (STEP, STEP.replace("correction * ", ""), "w", "The factor is 1/correction: is correction left out?"),
+        (STEP, STEP.replace("learning_rate * ", ""), "w", "The factor is 1/learning_rate: is learning_rate left out?"),
+        (
+            STEP,
+            STEP.replace("tf.sqrt(v) + EPSILON", "tf.sqrt(v + EPSILON)"),
+            "w",
+            "(at t = 20000, with dL_dw as small as ε)",
+        ),
+        (STEP, STEP.replace(" + EPSILON", ""), "w", "(at t = 20000, with dL_dw as small as ε)"),
+        (
+            CORRECTION,
+            CORRECTION.replace("**t", ""),
+            "correction",
+            "(at t = 4): correction is wrong. Yours is",
+        ),
+        (CORRECTION, "1.0", "correction", "correction is wrong. Yours is 1, and should be 0.183769."),
+        ("dL_dw**2", "dL_dw", "v", "v is wrong, and so is its change Δv."),
+    ],
+)
+def test_the_wrong_line_of_an_update(right, wrong, name, says, examined):
+    text = solved("07")
+    assert text.count(right) == 1
+    changed = text.replace(right, wrong)
+    outcome = examined("07", changed)
+    pairs = zip(text.splitlines(), changed.splitlines(), strict=True)
+    (at,) = (i for i, (old, new) in enumerate(pairs, 1) if old != new)
+    if wrong == "m = m":
+        at -= 1  # it gives nothing a value, so that the function's first line stands for it
+    assert [(told["line"], told["name"]) for told in outcome.wrong] == [(at, name)]
+    assert says in outcome.text
+
+
+def adam_of_the_paper(v_hat):
+    lines = [
+        "m_hat = m / (1 - BETA1**t)",
+        f"v_hat = {v_hat}",
+        "w = w - learning_rate * m_hat / (tf.sqrt(v_hat) + EPSILON)",
+    ]
+    before, _, after = solved("07").rpartition("    correction = ")
+    return before + "".join(f"    {line}\n" for line in lines) + after[after.index("    return w, m, v") :]
+
+
+def test_another_form_of_an_update_is_judged_by_what_it_returns(examined):
+    assert examined("07", adam_of_the_paper("v / (1 - BETA2**t)")).solved
+    outcome = examined("07", adam_of_the_paper("v"))
+    assert "what adam returns (at t = 4): w is wrong. 6 of 6 numbers are wrong." in outcome.text
+    text = solved("07")
+    outcome = examined("07", text[::-1].replace("return w, m, v"[::-1], "return w, v, m"[::-1], 1)[::-1])
+    assert "what adam returns (at t = 4): m is wrong. Yours is the same as v." in outcome.text
+    outcome = examined("07", text[::-1].replace("return w, m, v"[::-1], "return w"[::-1], 1)[::-1])
+    assert "adam has to return w, m, v." in outcome.text
+
+
+def test_updates_are_blank_until_the_gradient_is_right(examined):
+    text = practice.exercise(lesson_of("07"))
+    right = solved("07").partition("def gradients_by_hand")[2].partition("# An optimizer")[0]
+    outcome = examined(
+        "07", re.sub("(?<=def gradients_by_hand).*?(?=# An optimizer)", lambda _: right, text, flags=re.DOTALL)
+    )
+    assert f"line {text.splitlines().index('    m = ...') + 1}: m is still blank." in outcome.text
+    assert outcome.state == "6 lines are blank"
+    assert outcome.next.text == "m = momentum * m + dL_dw"
+
+
 # Files that do not run
+
+
+def test_a_wrong_line_is_named_before_the_one_that_fails_for_it(examined):
+    text = solved("07").replace("dL_dy_hat = 2 * (y_hat - y) / y.shape[0]", "dL_dy_hat = tf.transpose(y_hat - y)")
+    outcome = examined("07", text)
+    first, second = outcome.text.splitlines()
+    assert (outcome.state, outcome.next.names) == ("1 line is wrong", ("dL_dy_hat",))
+    assert "dL_dy_hat is wrong. Yours has the shape (1, 7), the right one has (7, 1): transposed?" in first
+    assert "InvalidArgumentError: Matrix size-incompatible: In[0]: [3,7], In[1]: [1,7]; of (n, k) @ (k, m)" in second
 
 
 @pytest.mark.parametrize(
@@ -327,8 +466,16 @@ def test_what_is_no_gradient_fails(code, examined):
         ("dL_dz = ...", "dL_dz = (p - onehot", "SyntaxError: '(' was never closed", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = (p - onehot) / m", "NameError: name 'm' is not defined", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = x @ p", "InvalidArgumentError: Matrix size-incompatible", "dL_dz ="),
-        ("dL_dz = ...", "dL_dz = x.T @ p", "has no attribute 'T'; its transpose is tf.transpose(...).", "dL_dz ="),
-        ("dL_dz = ...", "dL_dz = ... / n", "ValueError", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = x.T @ p", "has no attribute 'T'; TensorFlow has tf.transpose(a).", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = x.sum()", "has no attribute 'sum'; TensorFlow has tf.reduce_sum(a).", "dL_dz ="),
+        (
+            "dL_dz = ...",
+            "dL_dz = p - y",
+            "; TensorFlow mixes no dtypes, and this check computes in float64.",
+            "dL_dz =",
+        ),
+        ("dL_dz = ...", "dL_dz = p^2", "; a power is x**2, and not x^2.", "dL_dz ="),
+        ("dL_dz = ...", "dL_dz = ... / n", "there is still ... in this line.", "dL_dz ="),
         ("dL_dz = ...", "dL_dz = logits(parameters, y)", "InvalidArgumentError", "return x @"),
         ("def loss(", "1 / 0\ndef loss(", "ZeroDivisionError: division by zero.", "1 / 0"),
         ("def loss(", "exit()\ndef loss(", "the file ends the process here", "exit()"),
@@ -348,7 +495,7 @@ def test_a_missing_function_and_a_missing_gradient(examined):
     outcome = examined("11", text.replace("def gradients_by_hand", "def gradients"))
     assert "there is no function gradients_by_hand" in outcome.text
     outcome = examined("11", text.replace('return {"W": dL_dW, "b": dL_db}', "return None"))
-    assert "gradients returns None: is its return missing?" in outcome.text
+    assert "gradients_by_hand returns nothing: is its return missing?" in outcome.text
     outcome = examined("11", text.replace('return {"W": dL_dW, "b": dL_db}', 'return {"W": dL_dW}'))
     assert "dL_db" in outcome.text
     assert not outcome.solved
@@ -428,7 +575,7 @@ def test_json_for_a_grader(tmp_path, monkeypatch, capsys):
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["exercise"], told["solved"]) == ("11_mnist_softmax_hand_derived", False)
     assert told["wrong"][0]["name"] == "dL_dz"
-    assert told["wrong"][0]["verdict"].startswith("is 7 times too large")
+    assert told["wrong"][0]["verdict"].startswith("dL_dz is wrong. Yours is 7 times")
     path.write_text(solved("11"), encoding="utf-8")
     practice.check(str(path), json=True)
     assert json.loads(capsys.readouterr().out)[0]["solved"] is True
@@ -486,7 +633,7 @@ def test_as_a_reader_does(tmp_path):
     blank = python(path, cwd=tmp_path)
     assert blank.returncode == 1
     assert "dL_dy_hat is still blank" in blank.stdout
-    assert blank.stderr == "error: not solved yet: exercise 07: 4 lines are blank\n"
+    assert blank.stderr == "error: not solved yet: exercise 07: 10 lines are blank\n"
     path.write_text(solved("07"), encoding="utf-8")
     right = python(path, cwd=tmp_path)
     assert (right.returncode, right.stderr) == (0, "")

@@ -79,6 +79,20 @@ def test_every_link_and_picture_exists(page):
         assert (page.parent / target).exists(), target
 
 
+def without_rounding(text):
+    """Return a report with its errors below 1e-8, which depend on the machine, as one word."""
+    return re.sub(r"\b\d\.\de-(?:\d{3}|[1-9]\d|0[89])\b", "rounding", text).strip()
+
+
+def test_the_example_of_the_check_prints_what_the_pages_show(capsys):
+    page = (readme.README.parent / "docs" / "check.md").read_text(encoding="utf-8")
+    code, shown = re.search(r"```python\n(import numpy.*?)```\n\nIt prints\n\n```\n(.*?)```", page, re.DOTALL).groups()
+    exec(compile(code, "docs/check.md", "exec"), {})
+    assert without_rounding(capsys.readouterr().out) == without_rounding(shown)
+    assert shown.count("e-1") == 3, "the three that are right are right to rounding"
+    assert f"```\n{shown}```" in TEXT
+
+
 def test_the_readme_is_short_and_has_every_lesson():
     assert len(TEXT.splitlines()) <= 130
     for lesson in lessons.find():

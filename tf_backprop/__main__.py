@@ -3,13 +3,15 @@
 ``doctor`` looks at the machine, ``practice`` writes exercises, and ``check`` checks them.
 """
 
+import os
 import sys
 
 
 def main() -> None:
     """Import no more than the command needs: the doctor must run where nothing else does."""
-    from tf_backprop.support import arguments
+    from tf_backprop.support import arguments, lessons
 
+    sys.excepthook = lessons.load(lessons.SCRIPTS / "tf_backprop.py").before_run
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word == "doctor":
         from tf_backprop.support import doctor
@@ -26,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path[:] = [folder for folder in sys.path if folder != os.getcwd()]  # a reader's random.py there is not Python's
     main()

@@ -25,7 +25,7 @@ class Labelled(NamedTuple):
 class Images(NamedTuple):
     """Images as rows (n, side²) of bytes, 0 to 255, with integer labels (n,) from 0 to 9, in three parts."""
 
-    name: str  # "MNIST", "digits", or "other" for images of MNIST's form that are not the documents'
+    name: str  # "MNIST", "digits", and for other images of MNIST's form "Fashion-MNIST" or "other"
     train: Labelled
     validation: Labelled
     test: Labelled
@@ -135,7 +135,7 @@ def _digits(because: str = "") -> Images:
 def _mnist(source: Path | str, arrays: dict[str, np.ndarray], name: str) -> Images:
     x, x_test = (arrays[key].reshape(-1, _PIXELS) for key in ("x_train", "x_test"))
     y, y_test = (arrays[k].astype(np.int32) for k in ("y_train", "y_test"))
-    called = name if name == "MNIST" else "not the MNIST of the documents, but images of its form"
+    called = name if name != "other" else "not the MNIST of the documents, but images of its form"
     print(f"data: {called} from {source}, 55,000 / 5,000 / 10,000 images of 28x28")
     train, validation = Labelled(x[_VALIDATION:], y[_VALIDATION:]), Labelled(x[:_VALIDATION], y[:_VALIDATION])
     return Images(name, train, validation, Labelled(x_test, y_test))

@@ -46,15 +46,11 @@ def write(path: Path, catalog: Catalog) -> None:
 
 
 def template(path: Path) -> Catalog:
-    """Read what Sphinx has taken from a page, without what the Chinese page has from elsewhere.
-
-    The home page includes README.zh-CN.md. The pictures on the cards have the texts of the lessons' figures.
-    """
-    found, titles = read(path), tuple(f"{lesson.title}: " for lesson in lessons.find())
+    """Read what Sphinx has taken from a page, without the texts of the pictures on the cards: those of the figures."""
+    titles = tuple(f"{lesson.title}: " for lesson in lessons.find())
     texts = Catalog(locale="zh_CN")
-    for message in found:
-        elsewhere = message.locations and all(file.endswith("README.md") for file, _ in message.locations)
-        if message.id and not elsewhere and not message.id.startswith(titles):
+    for message in read(path):
+        if message.id and not message.id.startswith(titles):
             texts.add(message.id)
     return texts
 

@@ -61,7 +61,8 @@ def by_hand(p, x, y, mistake="", decay=0.0):
     """Return the gradients of `cross_entropy`, with one mistake."""
     z1, a1, z2 = forward(p, x, "relu")
     n, onehot = len(x), np.eye(z2.shape[1])[y]
-    p2 = softmax(z2, axis=None if mistake == "softmax over the batch" else 1)
+    axis = {"softmax over the batch": None, "softmax over axis 0": 0}.get(mistake, 1)
+    p2 = softmax(z2, axis)
     dz2 = (p2 - onehot) / (1 if mistake == "no 1/n" else n)
     dz2 = -dz2 if mistake == "sign" else dz2
     if mistake == "softmax' by element":
@@ -69,7 +70,7 @@ def by_hand(p, x, y, mistake="", decay=0.0):
     W2 = p["W2"]
     if mistake == "hidden delta from W2 already updated":
         W2 = W2 - 0.5 * a1.T @ dz2
-    W2T = W2 if mistake == "W for Wᵀ" else W2.T
+    W2T = {"W for Wᵀ": W2, "reshaped, not transposed": W2.reshape(W2.T.shape)}.get(mistake, W2.T)
     active = {"ReLU' as a >= 0": a1 >= 0, "no ReLU'": 1}.get(mistake, z1 > 0)
     dz1 = dz2 @ W2T * active
     g = {"W1": x.T @ dz1, "b1": dz1.sum(0), "W2": a1.T @ dz2, "b2": dz2.sum(0)}
@@ -93,6 +94,8 @@ def changed(g, mistake, x, dz1, dz2):
         g |= {"b1": g["W1"].sum(0), "b2": g["W2"].sum(0)}
     if mistake == "db = mean of dW over the pixels":
         g["b1"] = g["W1"].mean(0)
+    if mistake == "the same with the sign flipped":
+        g["b1"] = -g["W1"].mean(0)
     if mistake == "frozen biases":
         g |= {"b1": 0 * g["b1"], "b2": 0 * g["b2"]}
     if mistake == "no bias gradient":
@@ -120,14 +123,49 @@ def changed(g, mistake, x, dz1, dz2):
 
 def by_hand_squared(p, x, t, mistake=""):
     """Return the gradients of `squared`, with one mistake."""
-    _, a1, z2 = forward(p, x, "sigmoid")
+    z1, a1, z2 = forward(p, x, "sigmoid")
     a2 = sigmoid(z2)
     dz2 = (a2 - t) * (1 if mistake == "no σ' at the output" else a2 * (1 - a2)) / len(x)
     dz2 = 2 * dz2 if mistake == "a 2 too many" else dz2
-    slope = {"no σ' in the hidden layer": 1, "σ' of a": sigmoid(a1) * (1 - sigmoid(a1))}.get(mistake, a1 * (1 - a1))
+    wrong = {"no σ' in the hidden layer": 1, "σ' of a": sigmoid(a1) * (1 - sigmoid(a1)), "z (1 - z)": z1 * (1 - z1)}
     W2T = p["W2"] if mistake == "W for Wᵀ" else p["W2"].T
-    dz1 = dz2 @ W2T * slope
+    dz1 = dz2 @ W2T * wrong.get(mistake, a1 * (1 - a1))
     return {"W1": x.T @ dz1, "b1": dz1.sum(0), "W2": a1.T @ dz2, "b2": dz2.sum(0)}
+
+
+def two_classes(p, x, t, mistake=""):
+    """Return the cross-entropy of sigmoids, a mean over the rows; by mistake without its term for t = 0, or clipped."""
+    z2 = forward(p, x, "sigmoid")[2]
+    a2, other = sigmoid(z2), 1 - t
+    if mistake == "(1 - t) left out of the loss":
+        other = 0
+    if mistake == "p clipped in the loss":
+        a2 = np.clip(a2, 0.3, 0.7)
+    return -np.mean(np.sum(t * np.log(a2) + other * np.log(1 - a2), axis=1))
+
+
+def by_hand_two_classes(p, x, t, mistake=""):
+    """Return the gradients of `two_classes`; by mistake with the σ' that belongs to the squared error."""
+    _, a1, z2 = forward(p, x, "sigmoid")
+    a2 = sigmoid(z2)
+    dz2 = (a2 - t) / len(x) * (a2 * (1 - a2) if mistake == "σ' although cross-entropy" else 1)
+    dz1 = dz2 @ p["W2"].T * a1 * (1 - a1)
+    return {"W1": x.T @ dz1, "b1": dz1.sum(0), "W2": a1.T @ dz2, "b2": dz2.sum(0)}
+
+
+def dropped(p, x, y, mask):
+    """Return the squared error of a tanh network without biases, with a mask that drops half of its hidden units."""
+    return np.mean((np.tanh(x @ p["w1"]) * mask * 2 @ p["w2"] - y) ** 2)
+
+
+def by_hand_dropped(p, x, y, mask, mistake=""):
+    """Return the gradients of `dropped`, with one mistake."""
+    a1 = np.tanh(x @ p["w1"])
+    dz2 = 2 * (a1 * mask * 2 @ p["w2"] - y) / y.size
+    da1 = dz2 @ p["w2"].T * (1 if mistake == "dropout without its 2" else 2)
+    da1 = da1 if mistake == "dropout forgotten" else da1 * mask
+    dz1 = da1 * (1 if mistake == "no tanh', no biases" else 1 - a1**2)
+    return {"w1": x.T @ dz1, "w2": (a1 * mask * 2).T @ dz2}
 
 
 def columns(function: Callable) -> Callable:
@@ -164,9 +202,9 @@ def network(rng, sizes=SIZES):
     return {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
 
 
-def mistakes() -> list[Mistake]:
+def mistakes(seed: int = 1) -> list[Mistake]:
     """Return all mistakes."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     p, square = network(rng), network(rng, (6, 5, 5))
     dead = {**p, "b1": np.array([0.1, -99.0, 0.3, 0.2, -0.1])}  # the second unit answers no row
     x, y = rng.normal(size=(N, SIZES[0])), rng.integers(SIZES[2], size=N)
@@ -179,22 +217,44 @@ def mistakes() -> list[Mistake]:
     def square_error(name, wrong, lesson="", parameters=p, t=t):
         return Mistake(name, squared, partial(by_hand_squared, mistake=name), parameters, (x, t), wrong, lesson)
 
+    def cross(name, wrong, loss="", lesson=""):
+        gradients = partial(by_hand_two_classes, mistake=name)
+        return Mistake(name, partial(two_classes, mistake=loss), gradients, p, (x, t), wrong, lesson)
+
+    def drop(name, lesson=""):
+        mask = np.random.default_rng(2).uniform(size=(N, 5)) > 0.5
+        w = {"w1": p["W1"], "w2": p["W2"]}
+        return Mistake(name, dropped, partial(by_hand_dropped, mistake=name), w, (x, t, mask), "w1", lesson)
+
     turned = {name: value.T if value.ndim > 1 else value[:, None] for name, value in p.items()}
     everything = "W1 b1 W2 b2"
     return [
         entropy("no 1/n", everything, "11, 13"),
         entropy("two scales", "W1 W2", "13"),
+        Mistake(
+            "a mean, the loss a sum",
+            lambda p, x, y: len(x) * cross_entropy(p, x, y),
+            by_hand,
+            p,
+            (x, y),
+            everything,
+            "13",
+        ),
         entropy("db a mean on top of 1/n", "b1 b2", "12"),
         entropy("sign", everything, "08"),
         square_error("a 2 too many", everything, "01, 12"),
         square_error("no σ' at the output", everything, "12"),
         square_error("no σ' in the hidden layer", "W1 b1", "12"),
         square_error("σ' of a", "W1 b1", "03"),
+        square_error("z (1 - z)", "W1 b1", "03"),
+        cross("σ' although cross-entropy", everything, lesson="06"),
+        drop("no tanh', no biases", "12"),
         entropy("no ReLU'", "W1 b1", "03", dead),
         entropy("ReLU' as a >= 0", "W1 b1", "13", dead),
         entropy("hidden delta from W2 already updated", "W1 b1", "07"),
         Mistake("all after an update", cross_entropy, at_updated_point, p, (x, y), everything, "07"),
         square_error("W for Wᵀ", "W1 b1", "12", square, np.eye(5)[y]),
+        entropy("reshaped, not transposed", "W1 b1", "12"),
         entropy("dW transposed", "W2", "12", square),
         entropy("db over axis 1", "b1 b2", "11"),
         entropy("db not summed", "b1", "13"),
@@ -202,10 +262,12 @@ def mistakes() -> list[Mistake]:
         entropy("one scalar for all biases", "b1", "11"),
         entropy("db = sum of dW", "b1 b2", "11"),
         entropy("db = mean of dW over the pixels", "b1", "11, 13"),
+        entropy("the same with the sign flipped", "b1", "11, 13"),
         entropy("frozen biases", "b1 b2", "12, 13"),
         entropy("no bias gradient", "b1 b2", "12, 13"),
         entropy("None", "b1", "04"),
         entropy("softmax over the batch", everything, "13"),
+        entropy("softmax over axis 0", everything, "13"),
         entropy("softmax' by element", everything, "08"),
         entropy("no L2", "W1 W2", "", decay=0.3),
         entropy("L2 without its 2", "W1 W2", "", decay=0.3),
@@ -214,6 +276,10 @@ def mistakes() -> list[Mistake]:
         entropy("two columns exchanged", "W2", ""),
         entropy("one column zero", "W2", ""),
         entropy("wrong by 1e-5", "W1", ""),
+        drop("dropout without its 2"),
+        drop("dropout forgotten"),
+        cross("(1 - t) left out of the loss", everything, "(1 - t) left out of the loss", "06"),
+        cross("p clipped in the loss", everything, "p clipped in the loss", "06"),
         Mistake(
             "(n, 1) - (n,) in the loss",
             line,
@@ -234,6 +300,15 @@ def mistakes() -> list[Mistake]:
         ),
         Mistake(
             "W for Wᵀ, samples in columns",
+            columns(cross_entropy),
+            columns(partial(by_hand, mistake="W for Wᵀ")),
+            {name: value.T if value.ndim > 1 else value[:, None] for name, value in square.items()},
+            (x.T, y),
+            "W1 b1",
+            "12",
+        ),
+        Mistake(
+            "no ReLU', samples in columns",
             columns(cross_entropy),
             columns(lambda p, x, y: by_hand(p, x, y, "no ReLU'")),
             turned,

@@ -73,6 +73,13 @@ def is_array(value) -> bool:
     return kind(value) != "numpy" or isinstance(value, np.ndarray)
 
 
+def has_rows(value) -> bool:
+    """Return whether a part of the batch is an array, or a list of numbers or of rows that are alike."""
+    if not isinstance(value, list):
+        return is_array(value)
+    return len({np.shape(row) for row in value}) == 1 and not isinstance(value[0], str)
+
+
 class Functions:
     """A reader's loss and gradients, called with numbers of NumPy in float64 and giving such numbers."""
 
@@ -145,11 +152,15 @@ class Functions:
         self.fine &= number.dtype.itemsize > 4 or number.dtype.kind != "f"
         return float(number.reshape(()))
 
-    def gradients(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    def gradients(
+        self, values: Mapping[str, np.ndarray], batch: Sequence | None = None
+    ) -> dict[str, np.ndarray | None]:
         """Return the gradients by the names of the parameters: None where one is None, no entry where there is none."""
-        result = self._call("gradients", values, None)
+        result = self._call("gradients", values, batch)
         if result is None:
             raise GradientError("gradients returns None: is its return missing?")
+        if not isinstance(self.tree, Mapping | list | tuple) and isinstance(result, list | tuple):
+            result = np.array([to_numpy(part) for part in result])
         found = named(result)
         if isinstance(self.tree, Mapping) != isinstance(result, Mapping) and len(self.given) > 1:
             what = type(self.tree).__name__, type(result).__name__
@@ -168,14 +179,16 @@ class Functions:
         except Exception as error:
             raise GradientError(f"the gradient for {name} is no array of numbers: {type(value).__name__}") from error
 
-    def tape(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    def tape(self, values: Mapping[str, np.ndarray], batch: Sequence | None = None) -> dict[str, np.ndarray | None]:
         """Return the gradients of TensorFlow's own tape, None where it has none."""
         import tensorflow as tf
 
         arrays = self.parameters(values)
         with tf.GradientTape() as tape:
             tape.watch([array for array in arrays if tf.is_tensor(array)])
-            result = self.functions["loss"](rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch))
+            result = self.functions["loss"](
+                rebuilt(self.tree, iter(arrays)), *self.batch_for(self.batch if batch is None else batch)
+            )
         found = tape.gradient(result, arrays)
         return {name: None if g is None else to_numpy(g) + 0.0 for name, g in zip(self.given, found, strict=True)}
 

@@ -4,13 +4,14 @@ All that is known of the right gradient are slopes of the loss along a few rando
 what the right one would be if that mistake had been made; a guess that fits every direction is no coincidence.
 """
 
+import contextlib
 import itertools
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
+from tf_backprop.support.case import Case, Finding, rms
 from tf_backprop.support.errors import GradientError
-from tf_backprop.support.slopes import Slopes, projected
+from tf_backprop.support.single_rows import derivative, goes_back, mixed
+from tf_backprop.support.slopes import projected
 
 import numpy as np
 
@@ -18,83 +19,16 @@ import numpy as np
 SLICES, NUMBERS = 64, 50
 
 
-class Finding(NamedTuple):
-    """What a wrong gradient looks like: in a few words, in a sentence, and as a factor where it is one."""
-
-    verdict: str
-    sentence: str
-    factor: float | None = None
-    placed: bool = False  # whether the sentence says already where the mistake is
-
-
-class Case:
-    """One wrong gradient, and all that may be asked about the right one."""
-
-    def __init__(self, name: str, mine: np.ndarray, along: np.ndarray, slopes: Slopes, bar: float, context: "Context"):
-        self.name, self.mine, self.along, self.slopes, self.bar, self.context = name, mine, along, slopes, bar, context
-        self.value = slopes.values[name]
-        measured = [slopes.careful(name, v) for v in along]
-        self.right, self.doubt, self.gap = (np.array(column) for column in zip(*measured, strict=True))
-        self.size, self.floor = rms(self.right), rms(self.doubt)
-
-    def fits(self, guess: np.ndarray, right: np.ndarray | None = None) -> bool:
-        """Return whether slopes (count,) are the right ones, or others that are given instead."""
-        right = self.right if right is None else right
-        return bool(np.all(np.abs(guess - right) <= self.bar * rms(right) + self.doubt))
-
-    def factor(self, guess: np.ndarray, right: np.ndarray | None = None) -> float | None:
-        """Return by which factor the slopes `guess` are too large, None where it is not one for all directions."""
-        right = self.right if right is None else right
-        if rms(right) < 1000 * self.floor or not np.any(guess) or self.mine.size < 2:
-            return None
-        c = np.sum(guess * guess) / np.sum(guess * right)
-        return float(c) if self.fits(guess / c, right) else None
-
-    def measure(self, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the right slopes along other directions, and the doubts about them."""
-        right = self.context.right()
-        if right is not None:
-            return projected(right[self.name], along), np.full(len(along), self.floor)
-        return tuple(
-            np.array(column) for column in zip(*(self.slopes.careful(self.name, v)[:2] for v in along), strict=True)
-        )
-
-    def slopes_of(self, loss: Callable, values: Mapping | None = None) -> np.ndarray | None:
-        """Return the slopes of another loss, or at another point; None where it cannot be computed there."""
-        try:
-            slopes = self.slopes.at(loss, values)
-            found = np.array([slopes.quick(self.name, v).value for v in self.along])
-        except GradientError:
-            return None
-        return found if np.all(np.isfinite(found)) else None
-
-
-class Context(NamedTuple):
-    """What belongs to the whole network: all gradients, the sizes, and the loss on another batch."""
-
-    gradients: Mapping[str, np.ndarray]  # those of the right shape
-    rows: int | None  # in the batch
-    axis: int  # along which the rows of the batch lie
-    sizes: Mapping[int, str]  # the sizes of parameters, and of which one
-    batch: Sequence
-    loss: Callable  # loss(values, batch)
-    right: Callable  # right(): the right gradients, by the tape or number by number; None where that takes long
-
-
-def rms(numbers: np.ndarray) -> float:
-    """Return the root of the mean square."""
-    return float(np.sqrt(np.mean(np.square(numbers))))
-
-
 def diagnose(case: Case) -> Finding:
     """Return what a wrong gradient looks like: the first that fits."""
     for guess in (
         *(transposed, all_zero, one_number, by_a_factor, proportional_to_parameter, one_row_counts, column_less_row),
-        *(axis_of_another, without_derivative, some_slices, already_updated),
+        *(axis_of_another, derivative, goes_back, some_slices, already_updated, mixed),
     ):
-        found = guess(case)
-        if found:
-            return found
+        with contextlib.suppress(GradientError):  # at another point or on other rows their functions may fail
+            found = guess(case)
+            if found:
+                return found
     return numbers(case)
 
 
@@ -150,7 +84,7 @@ def by_a_factor(case: Case) -> Finding | None:
 def name_factor(c: float, case: Case) -> Finding:
     """Say by which factor a gradient is wrong, and where such a factor comes from."""
     found, size = reasons(c, case), abs(c)
-    if abs(size - 1) <= 10 * case.bar:
+    if c < 0 and abs(size - 1) <= 10 * case.bar:
         return Finding("the sign is wrong", "Yours is the right gradient with the opposite sign.", c)
     if abs(size - 1) < 0.01:
         verdict = f"{size:.8g} times the right one"
@@ -166,24 +100,25 @@ def name_factor(c: float, case: Case) -> Finding:
 
 def reasons(c: float, case: Case) -> list[str]:
     """Return what the size of a factor comes from, by the sizes at hand."""
-    n, found = case.context.rows, []
+    n = case.context.rows
     causes = {"a 2 too many (does the loss have a ½?)": 2.0, "the 2 of the square is missing": 0.5}
     if n and n > 1:
-        missing = f"the 1/n of the mean is missing (the batch has {n} rows)"
-        twice = f"the mean over the rows is taken twice (the batch has {n} rows)"
-        causes |= {missing: n, twice: 1 / n}
-        causes |= {f"{missing}, besides a 2 too many": 2 * n, f"{twice}, besides a 2 too many": 2 / n}
+        rows = f"(the batch has {n} rows)"
+        missing, twice = f"the 1/n of the mean is missing {rows}", f"the mean over the rows is taken twice {rows}"
+        if case.context.is_sum(case.slopes.values):
+            twice = f"yours is a mean over the rows, and the loss is a sum {rows}"
         causes |= {
+            missing: n,
+            f"{missing}, besides a 2 too many": 2 * n,
             f"{missing}, besides the 2 of the square": n / 2,
-            f"{twice}, and the 2 of the square is missing": 0.5 / n,
         }
+        causes |= {twice: 1 / n, f"{twice}, besides a 2 too many": 2 / n}
+        causes |= {f"{twice}, and the 2 of the square is missing": 0.5 / n}
     for size, whose in case.context.sizes.items():
-        causes |= {f"a mean over {size} is missing ({whose})": size, f"a mean over {size} too many ({whose})": 1 / size}
-        if n and n > 1 and size != n:
-            causes |= {f"a mean over all {n} x {size} numbers is missing ({whose})": n * size}
-            causes |= {f"a mean over all {n} x {size} numbers too many ({whose})": 1 / (n * size)}
-    found = [text for text, cause in causes.items() if abs(abs(c) / cause - 1) < 10 * case.bar]
-    return found[:3]
+        for m, over in ((size, f"{size}"), (n * size if n and 1 < n != size else size, f"all {n} x {size} numbers")):
+            causes.setdefault(f"a mean over {over} is missing ({whose})", m)
+            causes.setdefault(f"a mean over {over} too many ({whose})", 1 / m)
+    return [text for text, cause in causes.items() if abs(abs(c) / cause - 1) < 10 * case.bar][:3]
 
 
 def proportional_to_parameter(case: Case) -> Finding | None:
@@ -205,11 +140,11 @@ def proportional_to_parameter(case: Case) -> Finding | None:
 
 def one_row_counts(case: Case) -> Finding | None:
     """Find the gradient of one row alone, which a loop over the batch leaves."""
-    n, axis = case.context.rows, case.context.axis
+    n = case.context.rows
     if not n or n < 2 or case.mine.size < 2:
         return None
     for row, which in ((n - 1, "last"), (0, "first")):
-        batch = [taken(part, [row], n, axis) for part in case.context.batch]
+        batch = case.context.part(row, row + 1)
         of_row = case.slopes_of(lambda values, batch=batch: case.context.loss(values, batch))
         c = None if of_row is None else case.factor(projected(case.mine, case.along), of_row)
         if c is not None and any(abs(c / known - 1) < 10 * case.bar for known in (1, 1 / n, n)):
@@ -218,14 +153,6 @@ def one_row_counts(case: Case) -> Finding | None:
             )
             return Finding(f"only the {which} row counts", text)
     return None
-
-
-def taken(part, rows: list[int], n: int, axis: int):
-    """Return some rows of a part of the batch, and other parts as they are."""
-    shape = getattr(part, "shape", ())
-    if len(shape) == 0 or shape[0 if axis == 0 else -1] != n:
-        return part
-    return part[rows[0] : rows[0] + 1] if axis == 0 or len(shape) == 1 else part[..., rows[0] : rows[0] + 1]
 
 
 def column_less_row(case: Case) -> Finding | None:
@@ -246,18 +173,16 @@ def column_less_row(case: Case) -> Finding | None:
 
 def axis_of_another(case: Case) -> Finding | None:
     """Find a gradient made from that of another parameter, by a sum or a mean over an axis."""
-    size = np.max(np.abs(case.mine))
-    for name, other in case.context.gradients.items():
-        for axis in range(other.ndim if name != case.name and other.ndim > 1 else 0):
-            for what in ("sum", "mean"):
-                guess = getattr(np, what)(other, axis=axis)
-                if guess.shape == case.mine.shape and np.allclose(
-                    case.mine, guess, rtol=0, atol=1e-3 * case.bar * size
-                ):
-                    text = (
-                        f"Yours is the {what} of that for {name} over axis {axis}; make it from the error dL/dz itself."
-                    )
-                    return Finding(f"the {what} of {name}'s over axis {axis}", text, placed=True)
+    others = [(name, g) for name, g in case.context.gradients.items() if name != case.name and g.ndim > 1]
+    for (name, other), what, sign in itertools.product(others, ("sum", "mean"), (1, -1)):
+        for axis in range(other.ndim):
+            guess = sign * getattr(np, what)(other, axis=axis)
+            small = 1e-3 * case.bar * np.max(np.abs(case.mine))
+            if guess.shape == case.mine.shape and np.allclose(case.mine, guess, rtol=0, atol=small):
+                minus = "minus " if sign < 0 else ""
+                text = f"Yours is {minus}the {what} of that for {name} over axis {axis}"
+                verdict = f"{minus}the {what} of {name}'s over axis {axis}"
+                return Finding(verdict, f"{text}; make it from the error dL/dz itself.", placed=True)
     return None
 
 
@@ -273,21 +198,6 @@ def slices(case: Case) -> Iterator[tuple[int, str, list]]:
             np.moveaxis(here, axis, 0)[i] = 1
             found.append((*case.measure(case.along[:2] * here), projected(case.mine * here, case.along[:2])))
         yield axis, name, found
-
-
-def without_derivative(case: Case) -> Finding | None:
-    """Find a gradient that is not zero where the right one is: at the dead units of a ReLU."""
-    for _, name, found in slices(case):
-        sizes = [rms(right) for right, *_ in found]
-        bar = 1e-9 * max(sizes)
-        dead = [i for i, (right, doubt, _) in enumerate(found) if np.all(np.abs(right) <= np.maximum(bar, doubt))]
-        alive = [i for i in dead if np.all(np.abs(found[i][2]) > 1e-3 * max(sizes))]
-        if alive and len(dead) < len(found) and max(sizes) > 1000 * case.floor:
-            what = f"{name}{'s' if len(alive) > 1 else ''} {some(alive)}"
-            text = f"The right gradient is zero in {what}, and yours is not: looks like units of ReLU that are dead"
-            text += " in every row. Its derivative is missing, or is taken as a >= 0, which always holds."
-            return Finding(f"not zero in {what}", text)
-    return None
 
 
 def some_slices(case: Case) -> Finding | None:
@@ -323,7 +233,10 @@ def already_updated(case: Case) -> Finding | None:
         return None
     others = [name for name in right if name != case.name]
     for whose in (list(right), others, *([name] for name in others if right[name].ndim > 1)):
-        rate = rate_of_update(case, {name: right[name] for name in whose})
+        step = {name: right[name] for name in whose}
+        rate = next(
+            (rate for start in (0.0, 0.1, 0.01, 0.5) if (rate := rate_of_update(case, step, start)) is not None), None
+        )
         if rate is not None:
             what = "all parameters" if len(whose) == len(right) else ", ".join(whose)
             text = f"Yours is the gradient after {what} took a step with the learning rate {rate:.4g}"
@@ -332,12 +245,15 @@ def already_updated(case: Case) -> Finding | None:
     return None
 
 
-def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
+def rate_of_update(case: Case, right: Mapping[str, np.ndarray], rate: float) -> float | None:
     """Return for which rate the gradient is that at p - rate · right, by Newton's method; None where there is none."""
     mine, nearby = projected(case.mine, case.along), 1e-3
-    here, rate = case.right, 0.0
+    here = slopes_after(case, right, rate)
     for _ in range(8):
         near = slopes_after(case, right, rate + nearby)
+        if here is not None and case.fits(mine, here):
+            flat = near is None or case.fits(mine, near)  # then any other rate would do, and none is proved
+            return None if flat else rate
         if here is None or near is None or not np.any(near - here):
             return None
         change, missing = (near - here) / nearby, mine - here
@@ -347,15 +263,16 @@ def rate_of_update(case: Case, right: Mapping[str, np.ndarray]) -> float | None:
             return None
         rate += step
         here = slopes_after(case, right, rate)
-        if here is not None and case.fits(mine, here):
-            return rate
     return None
 
 
 def slopes_after(case: Case, right: Mapping[str, np.ndarray], rate: float) -> np.ndarray | None:
     """Return the slopes after a step of gradient descent."""
-    values = case.slopes.values
-    return case.slopes_of(case.slopes.loss, {**values, **{name: values[name] - rate * g for name, g in right.items()}})
+    values, tape = case.slopes.values, case.context.tape()
+    values = {**values, **{name: values[name] - rate * g for name, g in right.items()}}
+    if tape is not None:
+        return projected(tape(values, case.context.batch)[case.name], case.along)
+    return case.slopes_of(case.slopes.loss, values)
 
 
 def numbers(case: Case) -> Finding:
@@ -415,70 +332,3 @@ def wrong_shape(case: Case) -> Finding:
         text = f"{said}: {n} is the number of rows. The sum has to go over the rows, not within them."
         return Finding("summed over the wrong axis", text, placed=True)
     return Finding("wrong shape", f"{said}.")
-
-
-class Layer(NamedTuple):
-    """The parameters of one layer by name."""
-
-    weights: str | None
-    bias: str | None
-
-    def right(self, ok: Mapping[str, bool]) -> bool:
-        """Return whether one of them is right, from which the error at this layer is right."""
-        return any(ok[name] for name in self if name)
-
-    def wrong(self, ok: Mapping[str, bool]) -> bool:
-        """Return whether all of them are wrong."""
-        return not any(ok[name] for name in self if name)
-
-
-def layers(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
-    """Return the layers in order, by the numbers in the names; none where they are no chain of weights and biases."""
-    parts: dict[int, list[str]] = {}
-    for name in shapes:
-        numbers_in_name = re.findall(r"\d+", name)
-        parts.setdefault(int(numbers_in_name[-1]) if numbers_in_name else -1, []).append(name)
-    chain = []
-    for _, names in sorted(parts.items()):
-        weights, *bias = sorted(names, key=lambda name: (-len(shapes[name]), -np.prod(shapes[name])))
-        if len(shapes[weights]) < 2 or len(bias) > 1 or (bias and not set(shapes[bias[0]]) <= {1, *shapes[weights]}):
-            return []
-        chain.append(Layer(weights, bias[0] if bias else None))
-    pairs = [(shapes[a.weights], shapes[b.weights]) for a, b in itertools.pairwise(chain)]
-    in_rows, in_columns = all(a[-1] == b[0] for a, b in pairs), all(a[0] == b[-1] for a, b in pairs)
-    return chain if in_rows or in_columns else []
-
-
-def where_to_look(
-    shapes: Mapping[str, tuple[int, ...]], ok: Mapping[str, bool], findings: Mapping[str, Finding]
-) -> list[str]:
-    """Return what follows from which gradients are right and which are wrong, in a chain of layers."""
-    factors = [finding.factor for finding in findings.values()]
-    if len(ok) > 1 and len(findings) == len(ok) and None not in factors and np.ptp(factors) < 1e-3 * abs(factors[0]):
-        return ["All are wrong by the same factor: look at the start, where the loss meets the output."]
-    chain, said = layers(shapes), []
-    open_questions = [name for name, finding in findings.items() if not finding.placed]
-    for weights, bias in chain:
-        if bias and ok[bias] and weights in open_questions:
-            at_layer = f"{bias} is right, so the error dL/dz of its layer is right"
-            said.append(f"{at_layer}: look at the product that makes {weights}'s gradient, aᵀ dL/dz.")
-        if bias and ok[weights] and bias in open_questions:
-            at_layer = f"{weights} is right, so the error dL/dz of its layer is right"
-            said.append(f"{at_layer}: look at the sum over the rows that makes {bias}'s gradient.")
-    wrong = [layer for layer in chain if layer.wrong(ok) and set(layer) & set(open_questions)]
-    return said + (_what_goes_back(chain, wrong[-1], ok) if wrong else [])
-
-
-def _what_goes_back(chain: list[Layer], last: Layer, ok: Mapping[str, bool]) -> list[str]:
-    """Return where the error is lost: `last` is the layer nearest to the output where all is wrong."""
-    names = " and ".join(name for name in last if name)
-    after = chain[chain.index(last) + 1 :]
-    if not after:
-        return [f"{names} belong to the last layer: look first at the error dL/dz at the output."] if last.bias else []
-    if not after[0].right(ok):
-        return []
-    W = after[0].weights
-    return [
-        f"The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back,"
-        f" dL/dz {W}ᵀ with the {W} of the forward pass, times the derivative of the activation."
-    ]

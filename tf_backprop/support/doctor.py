@@ -66,7 +66,8 @@ CURES = {
     r"No module named '(tensorflow|numpy|matplotlib)'$": "run: {python} -m pip install '{name}'",
     r"DLL load failed": "install Microsoft's Visual C++ Redistributable for x64, and start again",
     r"SIGILL|Illegal instruction|AVX": "this processor lacks AVX, which TensorFlow needs: use another machine or Colab",
-    r"SIGKILL|MemoryError|Cannot allocate": "memory is short: close other programs",
+    r"temporary directory": "name a folder that can be written with TMPDIR",
+    r"SIGKILL|SIGABRT|failed to map|MemoryError|Cannot allocate": "memory is short, or limited (ulimit -a)",
     r"Descriptors cannot|[Pp]rotobuf|NumPy 1\.x|multiarray|dtype size changed": (
         "its packages do not fit together: make a new environment for tf-backprop alone"
     ),
@@ -77,9 +78,10 @@ CURES = {
 def cure(name: str, said: str) -> str:
     """Return what to do about a package that cannot be imported: a file of the user's may be in its place."""
     for folder in map(Path, [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), "."]):
-        for file in (folder / f"{name}.py", folder / name / "__init__.py"):
-            if file.is_file() and "site-packages" not in str(file.absolute()):
-                return f"{file} is taken for the package: rename it"
+        for taken in (name, *re.findall(r"from '(\w+)' \(", said)):  # or for Python's own, as random.py
+            for file in (folder / f"{taken}.py", folder / taken / "__init__.py"):
+                if file.is_file() and "site-packages" not in str(file.absolute()):
+                    return f"{file} is taken for the package: rename it"
     advice = next(advice for pattern, advice in CURES.items() if re.search(pattern, said))
     return advice.format(python=sys.executable, name=name)
 
@@ -141,7 +143,7 @@ def find_mnist() -> Finding:
     if found is None:
         advice = "the lessons that want it download it, or run on the small digits"
         return Finding("MNIST", "; ".join(["not on this machine", *problems]), advice, fatal=False)
-    advice = "" if found.name == "MNIST" else "images of its form, but not the MNIST of the documents"
+    advice = "" if found.name == "MNIST" else f"not the MNIST of the documents, but {found.name} images of its form"
     return Finding("MNIST", str(found.place), advice, fatal=False)
 
 

@@ -12,7 +12,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 #: Where figures go unless a lesson is told otherwise: the checkout's own folder, or one below the working directory.
 FIGURES = (_ROOT if (_ROOT / "pyproject.toml").is_file() else Path()) / "figures"
-
 #: Temporary files of which a process that is ended at once must not leave any.
 UNFINISHED: set[str] = set()
 
@@ -28,24 +27,20 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], option: s
     `DataError` is raised when that cannot be; it names the `option` with which to choose another place.
     """
     try:
-        _write_atomically(path, write)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        UNFINISHED.add(name)
+        try:
+            with open(handle, "wb") as file:
+                write(file)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # mkstemp's own 0o600 would hide the figure from a web server
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+        finally:
+            UNFINISHED.discard(name)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; name another folder with {option}") from None
-
-
-def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    UNFINISHED.add(name)
-    try:
-        with open(handle, "wb") as file:
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp's own 0o600 would hide the figure from a web server
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    finally:
-        UNFINISHED.discard(name)

@@ -1,11 +1,13 @@
 """Whether the gradient of each parameter is right, and what cannot be seen at this point."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tf_backprop.support.calls import Functions, is_array, to_numpy
-from tf_backprop.support.diagnosis import Case, Context, Finding, diagnose, rms, where_to_look, wrong_shape
+from tf_backprop.support.calls import Functions, has_rows, to_numpy
+from tf_backprop.support.case import Case, Context, Finding, OneRow, rms
+from tf_backprop.support.diagnosis import diagnose, wrong_shape
+from tf_backprop.support.layers import layers, where_to_look
 from tf_backprop.support.slopes import Slope, Slopes, directions, projected
 
 import numpy as np
@@ -20,6 +22,14 @@ CONFIRM, NAME = 3, 6
 SMALL = 400
 #: What float32 may round away, as a share of the loss.
 ROUNDING32 = 16 * 1.2e-7
+
+
+#: What is said of a gradient that is another one at the second call.
+UNSTEADY = Finding(
+    "two calls differ",
+    "Two calls of gradients differ: is it added to what an earlier call left (set it to zero first), or random?",
+    placed=True,
+)
 
 
 class Row(NamedTuple):
@@ -42,12 +52,22 @@ class Check:
         self.fine = functions.fine and in_float64(functions, rng)
         self.slopes = Slopes(functions.loss, self.values, self.fine)
         self.random = not np.array_equal(functions.loss(self.values), self.slopes.at_point, equal_nan=True)
-        self.gradients = functions.gradients(self.values)
+        self.gradients, again = functions.gradients(self.values), functions.gradients(self.values)
+        self.steady = {name: alike(g, again.get(name)) for name, g in self.gradients.items()}
         self.tape = functions.tape(self.values) if functions.of_tensorflow else {}
         rows, axis = rows_of(functions.batch)
         shaped = {k: g for k, g in self.gradients.items() if g is not None and g.shape == self.values[k].shape}
         sizes = {size: f"{k} has {p.shape}" for k, p in self.values.items() for size in p.shape if size > 2}
-        self.context = Context(shaped, rows, axis, sizes, functions.batch, functions.loss, self._all_right)
+        shapes = {name: p.shape for name, p in self.values.items()}
+        of_batch = (
+            functions.batch,
+            functions.loss,
+            functions.gradients,
+            self._on_row,
+            self._all_right,
+            self._right_tape,
+        )
+        self.context = Context(shaped, rows, axis, sizes, *of_batch, layers(shapes))
         self.warnings = [*self._about_precision(), *self._about_the_point()]
 
     def row(self, name: str) -> Row:
@@ -58,6 +78,10 @@ class Check:
             return Row(name, shape, np.inf, False, f"not checked: {what}")
         if mine is None:
             return self._wrong(name, np.inf, nothing(name in self.gradients, bool(self.tape)))
+        if not self.steady[name]:
+            return self._wrong(name, np.inf, UNSTEADY)
+        if mine.shape == shape and not mine.size:
+            return Row(name, shape, 0.0, True, "right")
         if not np.all(np.isfinite(mine)):
             bad = np.sum(~np.isfinite(mine))
             return self._wrong(
@@ -82,6 +106,8 @@ class Check:
             return Row(name, mine.shape, np.inf, False, "not checked: the loss is not finite nearby")
         if case.fits(guess):
             return self._right(name, mine, guess, case.right, case.floor)
+        if not self.fine and not self.tape and self._right_on_the_way(case):
+            return Row(name, mine.shape, 0.0, True, "right")
         if np.all(np.abs(guess - case.right) <= case.bar * case.size + case.doubt + case.gap):
             self.warnings.append(
                 f"The point lies on a kink of the loss along {name} (ReLU at exactly 0?), with two slopes there: take"
@@ -96,6 +122,15 @@ class Check:
         scale = case.size if case.size > case.floor else max(rms(guess), 1e-300)
         return self._wrong(name, rms(guess - case.right) / scale, finding, self._from_tape(name, mine))
 
+    def _right_on_the_way(self, case: Case) -> bool:
+        """Return whether it is the long steps of float32 that differ, as they cross kinks, and not the gradient."""
+        slopes, name = [self.slopes.quick(case.name, v) for v in case.along], case.name
+        bar = case.bar * rms(np.array([slope.value for slope in slopes]))
+        return all(
+            abs(self.slopes.along_the_way(self.functions.gradients, name, v) - slope.value) <= bar + slope.doubt
+            for slope, v in zip(slopes, case.along, strict=True)
+        )
+
     def _right(self, name: str, mine: np.ndarray, guess: np.ndarray, right: np.ndarray, floor: float) -> Row:
         """Return the row of a gradient that agrees with differences; the tape may still say otherwise."""
         size, from_tape = rms(right), self._from_tape(name, mine)
@@ -106,6 +141,9 @@ class Check:
                 " it cannot be told from zero. Take a point further from the optimum, or fewer rows."
             )
             return Row(name, mine.shape, error, True, "cannot tell from zero", from_tape)
+        if not self.tape and not self.fine and floor > self._bar(mine) * size:
+            seen = f"errors below {floor / size:.1g} of the gradient for {name} are not seen here"
+            self.warnings.append(f"It is small beside a loss in float32, {self.slopes.at_point:.3g}: {seen}.")
         tape = self.tape.get(name)
         if tape is not None:
             apart = float(np.linalg.norm(tape - mine))
@@ -134,13 +172,26 @@ class Check:
     @functools.cache  # noqa: B019 - a check lives as long as its report is made
     def _all_right(self) -> dict[str, np.ndarray] | None:
         """Return the right gradients: the tape's, or in a small network one number after the other."""
-        if self.tape and all(self._tape_is_right(name) for name in self.values):
+        if self._right_tape():
             return self.tape
         if sum(p.size for p in self.values.values()) > SMALL:
             return None
         units = {name: np.eye(p.size).reshape(-1, *p.shape) for name, p in self.values.items()}
         slopes = {name: [self.slopes.quick(name, unit).value for unit in units[name]] for name in units}
         return {name: np.reshape(found, self.values[name].shape) for name, found in slopes.items()}
+
+    @functools.cache  # noqa: B019
+    def _right_tape(self) -> Callable | None:
+        """Return the function that takes the tape's gradients, where the tape agrees with the loss."""
+        right = self.tape and all(self._tape_is_right(name) for name in self.values)
+        return self.functions.tape if right else None
+
+    @functools.cache  # noqa: B019
+    def _on_row(self, i: int, scale: float = 1.0, scaled: tuple[str | None, ...] = ()) -> OneRow:
+        """Return row i of the batch alone, with some parameters times a scale."""
+        values = {name: scale * p if name in scaled else p for name, p in self.values.items()}
+        batch, tape = self.context.part(i, i + 1), self._right_tape()
+        return OneRow(values, batch, self.functions.gradients(values, batch), tape(values, batch) if tape else None)
 
     def _tape_is_right(self, name: str) -> bool:
         """Return whether the tape agrees with the loss itself, along one direction."""
@@ -245,6 +296,13 @@ class Check:
         return found
 
 
+def alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Return whether two calls gave the same, up to the order in which threads add."""
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=0, equal_nan=True)
+
+
 def nothing(returned: bool, tensorflow: bool) -> Finding:
     """Return what is said of a gradient that is None or missing."""
     if not returned:
@@ -267,7 +325,7 @@ def in_float64(functions: Functions, rng: np.random.Generator) -> bool:
 
 def rows_of(batch: Sequence) -> tuple[int | None, int]:
     """Return how many rows the batch has, and the axis along which they lie: 0, or -1 where samples are columns."""
-    shapes = [to_numpy(part).shape for part in batch if is_array(part)]
+    shapes = [np.shape(part) if isinstance(part, list) else to_numpy(part).shape for part in batch if has_rows(part)]
     shapes = [shape for shape in shapes if shape]
     if not shapes:
         return None, 0

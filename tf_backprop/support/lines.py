@@ -1,4 +1,4 @@
-"""Which line of a backward pass is wrong: a reader's values beside the lesson's, line by line.
+"""Which line of a function is wrong: a reader's values beside the lesson's, line by line.
 
 Where the reader's value of a name differs, the lesson's formula is evaluated on the reader's own values. If that gives
 what the reader has, the line is right and what it is given is not; if not, it is this line.
@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tf_backprop.support.calls import named, to_numpy
+from tf_backprop.support.calls import named, settle, to_numpy
 from tf_backprop.support.explanation import comments_of
+from tf_backprop.support.judging import Check, rows_of
 
 import numpy as np
 
@@ -24,17 +25,17 @@ DERIVATIVE = re.compile(r"d\w+_d\w+")
 
 
 class Line(NamedTuple):
-    """One line of the lesson's gradients_by_hand that makes numbers."""
+    """One line of the lesson's function that makes numbers."""
 
     names: tuple[str, ...]
     formula: ast.expr
     text: str  # as it stands in the lesson, without its comment
     why: str  # its comment
-    number: int  # 0 where the first of its names is assigned for the first time, then 1
+    number: int  # 0 where the first of its names gets its first value, then 1; an argument has one already
 
 
 class Made(NamedTuple):
-    """A value that a function gave to a name, the line that did it, and all its names just after that."""
+    """A value that a function gave to a name, the line that did it, and all its names just before that."""
 
     value: object
     line: int
@@ -50,7 +51,7 @@ class Run(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is known of one name: it is "right", "wrong", "given" a wrong input, "blank", or "unknown"."""
+    """What is known of a line: it is "right", "wrong", "given" a wrong input, "blank", or "unknown"."""
 
     name: str
     kind: str
@@ -58,6 +59,7 @@ class Verdict(NamedTuple):
     mine: object = None
     right: object = None  # what the lesson's formula makes of the reader's values
     around: Mapping[str, object] = {}
+    old: object = None  # what the name was before, where it is an argument that the function updates
 
 
 def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | None:
@@ -67,32 +69,25 @@ def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | None:
 
 
 @functools.cache  # a lesson is looked at for each point at which a file is checked
-def of_lesson(source: str) -> tuple[list[Line], dict[str, str]]:
-    """Return the lines of a lesson's gradients_by_hand, and the name of the gradient of each parameter."""
-    function = function_in(ast.parse(source), "gradients_by_hand")
-    comments = comments_of(source)
-    names = {}
-    for node in ast.walk(function):
+def of_lesson(source: str, function: str = "gradients_by_hand") -> tuple[list[Line], dict[str, str]]:
+    """Return the lines of a lesson's function, and the name of each value that it returns, by its key there."""
+    tree, comments = function_in(ast.parse(source), function), comments_of(source)
+    lines, returned = [], {}
+    times = {argument.arg: 1 for argument in tree.args.args}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            names |= {key.value: value.id for key, value in pairs if key is not None and isinstance(value, ast.Name)}
-    lines, times = [], {}
-    for statement in function.body:
-        why = comments.get(statement.end_lineno, "")
-        text = ast.get_source_segment(source, statement)
+            returned |= {key.value: value for key, value in zip(node.keys, node.values, strict=True) if key is not None}
+        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+            returned["A"] = node.value
+        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            returned |= {f"parameters[{i}]": value for i, value in enumerate(node.value.elts)}
+    for statement in tree.body:
         if isinstance(statement, ast.Assign):
             found = tuple(node.id for node in ast.walk(statement.targets[0]) if isinstance(node, ast.Name))
+            text, why = ast.get_source_segment(source, statement), comments.get(statement.end_lineno, "")
             lines.append(Line(found, statement.value, text, why, times.get(found[0], 0)))
             times[found[0]] = times.get(found[0], 0) + 1
-        elif isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
-            names["A"] = statement.value.id
-        elif isinstance(statement, ast.Return) and isinstance(statement.value, ast.Dict):
-            pairs = zip(statement.value.keys, statement.value.values, strict=True)
-            for key, value in pairs:
-                if key is not None and not isinstance(value, ast.Name):
-                    names[key.value] = f"dL_d{key.value}"
-                    lines.append(Line((f"dL_d{key.value}",), value, text, why, 0))
-    return lines, names
+    return lines, {key: value.id for key, value in returned.items() if isinstance(value, ast.Name)}
 
 
 def traced(function: Callable, names: Mapping[str, str], *arguments) -> Run:
@@ -108,7 +103,7 @@ def traced(function: Callable, names: Mapping[str, str], *arguments) -> Run:
             now = dict(frame.f_locals)
             for name, value in now.items():
                 if name not in before or before[name] is not value:
-                    made.setdefault(name, []).append(Made(value, line, now))
+                    made.setdefault(name, []).append(Made(value, line, before or now))
             before = now
         line = frame.f_lineno
         return on_event
@@ -123,8 +118,8 @@ def traced(function: Callable, names: Mapping[str, str], *arguments) -> Run:
         sys.settrace(earlier)
     if failure is None:
         for key, value in named(result).items():
-            if key in names and names[key] not in made:
-                made[names[key]] = [Made(value, line, before)]
+            if key in names and (names[key] not in before or before[names[key]] is not value):
+                made.setdefault(names[key], []).append(Made(value, line, before))
     return Run(result, failure, made)
 
 
@@ -159,7 +154,8 @@ def judge(lines: Sequence[Line], names: Mapping[str, str], ours: Run, theirs: Ru
                 continue
             made = history[line.number if len(history) == len(ours.made[name]) else -1]
             mine = numbers(made.value)
-            told = Verdict(name, "right", made.line, mine, right, made.around)
+            old = numbers(history[0].value) if line.number else None
+            told = Verdict(name, "right", made.line, mine, right, made.around, old)
             if made.value is ...:
                 told = told._replace(kind="blank")
             elif not same(mine, right):
@@ -181,7 +177,8 @@ def _against(line: Line, position: int, told: Verdict, around: Mapping, own: set
         right = numbers(value[position] if len(line.names) > 1 else value)
     except Exception:  # the reader's inputs have other shapes, so that nothing follows for this line
         return told._replace(kind="given")
-    return told._replace(kind="given" if right is not None and same(told.mine, right) else "wrong", right=right)
+    given = right is None or not np.all(np.isfinite(right)) or same(told.mine, right)
+    return told._replace(kind="given" if given else "wrong", right=right)
 
 
 def _sound(verdicts: list[Verdict], lines: Sequence[Line], names: Mapping, ours: Run, theirs: Run) -> list[Verdict]:
@@ -213,122 +210,71 @@ def _sound(verdicts: list[Verdict], lines: Sequence[Line], names: Mapping, ours:
     return sound
 
 
-def relation(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str:
-    """Return how a wrong value is related to the right one, as the end of a sentence that begins with its name."""
-    mine, right = told.mine, told.right
+def relation(told: Verdict, batch: Sequence) -> str:
+    """Return what a wrong value looks like in the words of the gradient check, and then a number.
+
+    To the check, the right value is the gradient of a loss that is linear, and the reader's is the one to look at.
+    """
+    name, mine, right = told.name, told.mine, told.right
     if mine is None:
-        return "is not an array of numbers"
-    if right is None:
-        return "is wrong"
-    if mine.shape != right.shape:
-        return _shapes(told)
-    if not np.all(np.isfinite(mine)):
-        return "has numbers that are infinite or NaN"
-    if not np.any(mine):
-        return "is zero everywhere, and the right value is not"
-    for guess in (_factor, _of_others, _constant, _parts):
-        found = guess(told, rows, sizes)
-        if found:
-            return found
-    wrong = np.abs(mine - right) > TOLERANCE * np.max(np.abs(right))
-    some = f"all of its {wrong.size} numbers" if np.all(wrong) else f"{np.sum(wrong)} of its {wrong.size} numbers"
-    return f"differs from the right value in {some}" if wrong.size > 1 else "differs from the right value"
+        return f"{name} is not an array of numbers."
+    said, before = f"{name} is wrong.", numbers(told.around.get(name))
+    if same(before, right):
+        return f"{name} was right before this line, which makes something else of it."
+    if told.old is not None and mine.shape == right.shape:
+        if same(mine, told.old):
+            return f"{name} is not updated: it is what the function was given."
+        name, mine, right = f"Δ{name}", mine - told.old, right - told.old
+        said = f"{told.name} is wrong, and so is its change {name}."
+    around = {key.removeprefix("parameters."): numbers(value) for key, value in named(told.around).items()}
+    around = {key: value for key, value in around.items() if value is not None and key != told.name}
+    found = _as_a_gradient(name, mine, right, around, batch)
+    vague = ": yours" in found or ": " not in found
+    said += f" {(vague and _beside_others(mine, right, around)) or found}"
+    if "should be" not in said and mine.shape == right.shape:
+        wrong = ~(np.abs(told.mine - told.right) <= TOLERANCE * np.max(np.abs(told.right)))
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        which = f"The first number that differs is {told.name}[{', '.join(map(str, at))}]: yours" if at else "Yours"
+        said += f"\n    {which} is {told.mine[at]:.6g}, and it should be {told.right[at]:.6g}."
+    return said
 
 
-def first_difference(told: Verdict) -> str | None:
-    """Return a sentence with the first number that differs, or None where the shapes already do."""
-    mine, right = told.mine, told.right
-    if mine is None or right is None or mine.shape != right.shape:
-        return None
-    wrong = ~(np.abs(mine - right) <= TOLERANCE * np.max(np.abs(right)))
-    at = tuple(int(i) for i in np.argwhere(wrong)[0])
-    which = f"The first number that differs is {told.name}[{', '.join(map(str, at))}]: yours" if at else "Yours"
-    return f"{which} is {mine[at]:.6g}, and it should be {right[at]:.6g}."
-
-
-def _shapes(told: Verdict) -> str:
-    mine, right = told.mine, told.right
-    have = f"has the shape {mine.shape}, and the right one has {right.shape}"
-    if mine.ndim == 2 and same(mine.T, right):
-        return f"is transposed: it {have}"
-    if mine.size == right.size and same(mine.reshape(right.shape), right):
-        return f"{have}, with the same numbers"
-    for axis in range(mine.ndim):
-        for what in ("sum", "mean"):
-            if same(getattr(np, what)(mine, axis=axis), right):
-                return f"{have}: the {what} over axis {axis} is missing"
-    made_from = _along_an_axis(told)
-    return f"{have}: yours {made_from}" if made_from else have
-
-
-def _along_an_axis(told: Verdict) -> str | None:
-    """Return of which other value, and over which axis, a value is the sum or the mean."""
-    for name, value in told.around.items():
-        other = numbers(value) if name != told.name else None
-        for axis in range(0 if other is None else other.ndim):
-            for what in ("sum", "mean"):
-                made = getattr(np, what)(other, axis=axis)
-                if made.shape and same(told.mine, made):
-                    return f"is the {what} of {name} over axis {axis}"
-    return None
-
-
-def _factor(told: Verdict, rows: int | None, sizes: Mapping[int, str]) -> str | None:
-    mine, right = told.mine, told.right
-    if not np.any(mine * right):
-        return None
-    c = float(np.sum(mine * mine) / np.sum(mine * right))
-    if same(-mine, right):
-        return "has the opposite sign"
-    causes = {size: f"{size} is a size of {whose}" for size, whose in sizes.items()}
-    causes |= {1 / size: f"{size} is a size of {whose}" for size, whose in sizes.items()}
-    causes |= {2: "is there a 2 too many?", 0.5: "is the 2 of the square missing?"}
-    if rows:
-        causes[rows] = f"the batch has {rows} rows. Is the 1/n of the mean missing?"
-        causes[1 / rows] = f"the batch has {rows} rows. Is a mean taken twice, or in place of a sum?"
-    why = next((text for cause, text in causes.items() if abs(abs(c) / cause - 1) < 1e-5), None)
-    if not np.isfinite(c) or not same(mine / c, right) or (mine.size == 1 and why is None):
-        return None
-    times = f"{abs(c):.8g} times too large" if abs(c) > 1 else f"{1 / abs(c):.8g} times too small"
-    sign = "has the opposite sign, and is " if c < 0 else "is "
-    return f"{sign}{times}: {why}" if why else f"{sign}{times}"
-
-
-def _of_others(told: Verdict, *_) -> str | None:
-    mine, right = told.mine, told.right
-    if mine.ndim == 2 and mine.shape[0] == mine.shape[1] and same(mine.T, right):
-        return "is transposed: the matrix is square, so that its shape does not show it"
-    for name, value in told.around.items():
-        other = numbers(value) if name != told.name else None
-        if other is None or mine.size == 1:
-            continue
+def _beside_others(mine: np.ndarray, right: np.ndarray, around: Mapping[str, np.ndarray]) -> str | None:
+    """Return what a wrong value has to do with the others that the function has."""
+    for name, other in around.items() if mine.size > 1 else ():
         if same(mine, other):
-            return f"is the same as {name}"
+            return f"Yours is the same as {name}."
+        for axis in range(other.ndim):
+            if same(mine, other.sum(axis=axis)):
+                return f"Yours is the sum of {name} over axis {axis}."
         slopes = [other * (1 - other), 1 - other**2, np.where(other > 0, 1.0, 0.0)]
-        if other.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
-            return "lacks a factor: the derivative of an activation"
-    return _along_an_axis(told)
-
-
-def _constant(told: Verdict, *_) -> str | None:
-    mine = told.mine
-    if mine.size > 1 and np.ptp(mine) <= TOLERANCE * np.max(np.abs(mine)):
-        return f"has the same number everywhere, {mine.flat[0]:.6g}: does a sum or a mean lack its axis?"
+        if other.shape == mine.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
+            return "Yours lacks a factor: the derivative of an activation."
+    if mine.ndim == 2 == right.ndim and np.allclose(mine.sum(axis=0), 1) and np.allclose(right.sum(axis=1), 1):
+        return "Its columns sum to 1, and the rows should: the sum goes over the wrong axis."
     return None
 
 
-def _parts(told: Verdict, *_) -> str | None:
-    """Say which axis sums to one, or which rows or columns are wrong where the others are right."""
-    mine, right = told.mine, told.right
-    if mine.ndim != 2:
-        return None
-    one = [np.allclose(array.sum(axis=axis), 1) for array, axis in ((mine, 0), (right, 1))]
-    if all(one) and not np.allclose(mine.sum(axis=1), 1):
-        return "has columns that sum to 1, where the rows should: the sum goes over the wrong axis"
-    wrong = np.abs(mine - right) > TOLERANCE * np.max(np.abs(right))
-    for axis, what in ((1, "row"), (0, "column")):
-        bad = np.flatnonzero(wrong.any(axis=axis))
-        if len(bad) <= wrong.shape[1 - axis] // 2:
-            some = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-            return f"is wrong in {what}{'s' if len(bad) > 1 else ''} {some}, and right in the others"
-    return None
+def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mapping, batch: Sequence) -> str:
+    """Return what the gradient check says, and which number of the function a factor is."""
+    rows, _ = rows_of(batch)
+    others = {key: value for key, value in around.items() if value.ndim and rows not in value.shape}
+    point = {key: np.zeros_like(value) for key, value in {**others, name: right}.items()}
+    functions = settle(lambda p, *_: np.sum(right * p[name]), lambda *_: {**others, name: mine}, point, batch)
+    check = Check(functions, np.random.default_rng(0))
+    sizes = {size: whose for size, whose in check.context.sizes.items() if size != rows}
+    check.context = check.context._replace(sizes=sizes)
+    check.row(name)
+    finding = check.findings.get(name)
+    if finding is None:
+        return "It differs by little more than rounding."
+    said = finding.sentence.partition(" The cosine")[0].replace(
+        "The first", f"{finding.verdict[:1].upper()}{finding.verdict[1:]}. The first"
+    )
+    words = {"right gradient": "right one", "The gradient has": "Yours has", f", {name} has": ", the right one has"}
+    for theirs, ours in (words | {"of that for": "of"}).items():
+        said = said.replace(theirs, ours)
+    for other, value in around.items() if finding.factor and ": " not in said else ():
+        if value.ndim == 0 and value not in (0, 1) and abs(abs(finding.factor * value) - 1) < 1e-5:
+            return f"{said} The factor is 1/{other}: is {other} left out?"
+    return said

@@ -22,25 +22,21 @@ import numpy as np
 
 #: What ``--data`` may be.
 Choice = Literal["auto", "mnist", "digits"]
-
 #: Two sources: Keras's file, and the folder of the four IDX files that torchvision takes.
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-
 #: SHA-256 of MNIST's bytes, headers aside: training images and labels, test images and labels.
 SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
-
+#: MD5 of the four files of Fashion-MNIST, unpacked, in the order of FILES.
+FASHION = "f4a8712d7a061bf5bd6d2ca38dc4d50a 9018921c3c673c538a1fc5bad174d6f9 "
+FASHION += "8181f5470baa50b63fa0f6fddb340f0a 15d484375f8d13e6eb1aabb0c3f46965"
 WANTED = "--mnist-dir and MNIST_DIR name the folder of MNIST's four files, or an .npz file"
-
 #: Bytes that a download has, about, and that no file of MNIST's exceeds.
 DOWNLOAD, LARGEST = 11_500_000, 60_000_000
-
 #: Seconds without an answer, and the slowest average (bytes a second, after that long), that a download may have.
 TIMEOUT, SLOWEST = 8.0, 50_000
-
 #: Rows of the training file and of the test file.
 TRAINING, TEST = 60_000, 10_000
-
 #: name in an .npz: the IDX file's stem, its shape
 FILES: dict[str, tuple[str, tuple[int, ...]]] = {
     "x_train": ("train-images-idx3-ubyte", (TRAINING, 28, 28)),
@@ -55,7 +51,7 @@ class Found(NamedTuple):
 
     place: Path | str
     arrays: dict[str, np.ndarray]  # bytes, by the names of FILES
-    name: str  # "MNIST" if they are the documents', else "other"
+    name: str  # "MNIST" if they are the documents', "Fashion-MNIST", or "other"
 
 
 def find(mnist_dir: Path | str | None = None) -> tuple[Found | None, list[str]]:
@@ -93,7 +89,10 @@ def _found(place: Path | str, arrays: dict[str, np.ndarray]) -> Found:
         if array.ndim == 1 and array.max() > 9:
             raise DataError(f"{place}: {name} has a label {array.max()}, MNIST's go from 0 to 9")
         digest.update(array)
-    return Found(place, arrays, "MNIST" if digest.hexdigest() == SHA256 else "other")
+    if digest.hexdigest() == SHA256:
+        return Found(place, arrays, "MNIST")
+    md5 = [hashlib.md5(_header(a.shape) + a.tobytes(), usedforsecurity=False).hexdigest() for a in arrays.values()]
+    return Found(place, arrays, "Fashion-MNIST" if md5 == FASHION.split() else "other")
 
 
 def _read_named(place: Path) -> Found:

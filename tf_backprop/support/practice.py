@@ -5,16 +5,18 @@ An exercise is made from the lesson's own source, and nothing is stored: whether
 
 import ast
 import contextlib
+import functools
+import inspect
 import io
 import json as _json
+import linecache
 import re
 import traceback
-import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop.support import lessons, lines
+from tf_backprop.support import lessons, lines, startup
 from tf_backprop.support.calls import named
 from tf_backprop.support.errors import DataError, GradientError, LessonError, UsageError
 from tf_backprop.support.files import short
@@ -29,14 +31,18 @@ EXERCISES = {
     "03": "the slopes of four activations",
     "05": "the chain rule in two variables",
     "06": "the derivatives of three losses",
-    "07": "back through a matrix: two layers",
+    "07": "back through a matrix: two layers; and the updates of momentum and Adam",
     "08": "softmax and cross-entropy",
     "11": "softmax and cross-entropy, once more",
     "12": "four layers: the same steps again and again",
 }
 
+#: What is to be written in an exercise, where it is more than the gradient.
+FUNCTIONS = {"07": ("gradients_by_hand", "momentum_descent", "adam")}
+GRADIENTS = ("gradients_by_hand",)
+
 #: The lesson of wrong gradients, whose exercise is to find a mistake.
-FIND = "13"
+FIND, TO_FIND = "13", "to find a mistake, another one for each number"
 
 
 class Fault(NamedTuple):
@@ -74,13 +80,16 @@ FAULTS = [
     Fault("07", "2 * (y_hat - y)", "(y_hat - y)", "The 2 of the square was missing: the loss has no 1/2."),
 ]
 
+#: What NumPy's arrays have and TensorFlow's have not, and what it has in their place.
+OF_TENSORS = {"T": "tf.transpose(a)", "sum": "tf.reduce_sum(a)", "mean": "tf.reduce_mean(a)", "dot": "a @ b"}
+
 #: The folder of the reader's files, in the current one.
 FOLDER = Path("practice")
 
 TASK = """\
-Practice: replace each ... in gradients_by_hand by the right side of its line, and run this file. It
-says which line is wrong, and in what way. All other lines are right. --hint prints a hint for the
-next line, and --answer prints the line.
+Practice: replace each ... by the right side of its line, and run this file. It says which line is
+wrong, and in what way. All other lines are right. --hint prints a hint for the next line, and
+--answer prints the line.
 """
 
 FIND_TASK = """\
@@ -95,16 +104,21 @@ if __name__ == "__main__":
 """
 
 
-class Outcome(NamedTuple):
-    """What the check of a reader's file found."""
+class UnsolvedError(LessonError):
+    """An exercise is not solved yet."""
 
-    lesson: lessons.Lesson
-    path: Path
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback, which would lead through the check and not the mistake."""
+        return [f"error: {self}"]
+
+
+class Outcome(NamedTuple):
+    """What the check of a reader's functions found."""
+
     state: str  # in a few words; "solved" where it is
     text: str  # all that there is to say
     wrong: Sequence[Mapping[str, object]] = ()  # line, name and verdict of each line that is wrong
-    next: Sequence[str] = ()  # the names of the lines to which a hint would help, the first one first
-    name: str = ""  # of the exercise, where it is not the lesson's
+    next: lines.Line | None = None  # the lesson's line to which a hint would help first
 
     @property
     def solved(self) -> bool:
@@ -113,11 +127,31 @@ class Outcome(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A point at which gradients are compared. No size occurs twice and nothing is zero, so that mistakes differ."""
+    """A point at which a function is compared. No size occurs twice and nothing is zero, so that mistakes differ."""
 
-    parameters: Mapping[str, np.ndarray] | float
+    parameters: Mapping[str, np.ndarray] | np.ndarray
     batch: tuple
     note: str = ""
+    function: str = "gradients_by_hand"
+
+    def arguments(self, tf) -> list:
+        """Return what the function is called with, made anew, because it may change it."""
+
+        def tensors(part):
+            if isinstance(part, Mapping):
+                return {name: tf.constant(value) for name, value in part.items()}
+            return tf.constant(part) if isinstance(part, np.ndarray) else part
+
+        return [tensors(part) for part in (self.parameters, *self.batch)]
+
+
+class Written(NamedTuple):
+    """A function that a reader has written."""
+
+    function: Callable
+    tree: ast.Module  # of the whole file, or the whole cell of a notebook
+    filename: str  # as exceptions have it
+    where: str  # as the reader knows it
 
 
 def cases(number: str) -> list[Case]:
@@ -126,7 +160,7 @@ def cases(number: str) -> list[Case]:
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
         found += _cases(number, rng)
-    return found
+    return sorted(found, key=lambda case: FUNCTIONS.get(number, GRADIENTS).index(case.function))
 
 
 def _cases(number: str, rng: np.random.Generator) -> list[Case]:
@@ -135,7 +169,7 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
 
     if number in ("01", "02"):
         y = rng.uniform(1, 3, 7) if number == "01" else np.array([1.0, 0, 1, 1, 0, 1, 0])
-        return [Case(float(rng.uniform(0.3, 1.5)), (away_from_zero(7), y))]
+        return [Case(rng.uniform(0.3, 1.5, ()), (away_from_zero(7), y))]
     if number == "03":
         names = ("sigmoid", "tanh", "leaky ReLU", "ReLU")
         return [Case({name: away_from_zero(7) for name in names}, (0.15,))]
@@ -147,7 +181,13 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
         return [Case(o | {"cross-entropy": away_from_zero(7, 3)}, (y, np.eye(3)[rng.integers(3, size=7)], 2.5))]
     if number == "07":
         parameters = {"w1": away_from_zero(2, 3), "w2": away_from_zero(3, 1)}
-        return [Case(parameters, (away_from_zero(7, 2), away_from_zero(7, 1)))]
+        found = [Case(parameters, (away_from_zero(7, 2), away_from_zero(7, 1)))]
+        for t, size in ((4.0, 1.0), (1.0, 1.0), (20_000.0, 1e-7)):
+            w, m, dL_dw = away_from_zero(2, 3), size * away_from_zero(2, 3), size * away_from_zero(2, 3)
+            batch = (m, size**2 * away_from_zero(2, 3) ** 2, dL_dw, *map(np.array, (t, 0.15, 0.7)))
+            note = f"at t = {t:g}" + (", with dL_dw as small as ε" * (size < 1))
+            found += [Case(w, batch, note * (name == "adam"), name) for name in FUNCTIONS["07"][1:]]
+        return found
     if number in ("08", "11"):
         parameters = {"W": away_from_zero(6, 10), "b": away_from_zero(10)}
         return [Case(parameters, (away_from_zero(7, 6), rng.permutation(10)[:7]))]
@@ -162,48 +202,54 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
 # The exercise, made from the lesson
 
 
-def exercise(lesson: lessons.Lesson) -> str:
-    """Return the exercise that a lesson makes: question, equations, forward pass, and a backward pass to fill in."""
+def exercise(lesson: lessons.Lesson, functions: Sequence[str] = ()) -> str:
+    """Return the exercise that a lesson makes: question, equations, forward pass, and functions to fill in."""
+    functions = functions or FUNCTIONS.get(lesson.name[:2], GRADIENTS)
     source = lesson.path.read_text(encoding="utf-8")
     tree, text = ast.parse(source), source.splitlines()
     equations = ast.get_docstring(tree).partition(lessons.SEEN)[0].strip()
-    nodes = _needed(tree)
+    given = ["gradient_descent"] if len(functions) > 1 else []  # as an example of the others
+    nodes = _needed(tree, ["loss", *functions, *given])
     used = {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
     imports = [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].asname in used]
-    parts = [f'"""\n{equations}\n\n{TASK}"""']
-    parts.append("from tf_backprop import command\nfrom tf_backprop.support import practice")
-    parts.append("\n".join(ast.unparse(node) for node in imports))
+    head = "from tf_backprop import command\nfrom tf_backprop.support import practice\n"
+    made = "\n".join([f'"""\n{equations}\n\n{TASK}"""\n', head, *map(ast.unparse, imports)])
     after_function = True
     for node in nodes:
         function = isinstance(node, ast.FunctionDef)
-        if function and node.name == "gradients_by_hand":
-            code = _blank(node, text)
-        else:
-            code = [*_comments_above(node, text), *text[node.lineno - 1 : node.end_lineno]]
-        parts.append("\n".join(["", *code] if function or after_function else code))
+        name = node.name if function else ""
+        code = _blank(node, text) if name in functions else text[node.lineno - 1 : node.end_lineno]
+        code = code if name in GRADIENTS else [*_comments_above(node, text), *code]
+        made += "\n".join(["\n\n" if function or after_function else "", *code])
         after_function = function
-    return "\n\n".join([*parts, f"\n{END}"])
+    return f"{made}\n\n\n{END}"
+
+
+def filled(text: str, lesson: lessons.Lesson) -> str:
+    """Return an exercise in which the blanks are the lesson's own lines."""
+    for function in FUNCTIONS.get(lesson.name[:2], GRADIENTS):
+        for line in lines.of_lesson(lesson.path.read_text(encoding="utf-8"), function)[0]:
+            text = text.replace(f"    {line.names[0]} = ...\n", f"    {line.text}\n", 1)
+    return text
 
 
 def planted(seed: int) -> str:
     """Return a lesson's whole backward pass, in which one thing is wrong."""
     fault = FAULTS[seed % len(FAULTS)]
     (lesson,) = lessons.select([fault.number])
-    text = exercise(lesson).replace(TASK, FIND_TASK.format(seed=seed))
-    for line in lines.of_lesson(lesson.path.read_text(encoding="utf-8"))[0]:
-        text = text.replace(f"    {line.names[0]} = ...\n", f"    {line.text}\n")
-    return text.replace(fault.right, fault.wrong)
+    text = exercise(lesson, GRADIENTS).replace(TASK, FIND_TASK.format(seed=seed))
+    return filled(text, lesson).replace(fault.right, fault.wrong)
 
 
-def _needed(tree: ast.Module) -> list[ast.stmt]:
-    """Return the definitions that loss and gradients_by_hand need, with both, in the order of the file."""
+def _needed(tree: ast.Module, names: list[str]) -> list[ast.stmt]:
+    """Return the definitions of these names, and those that they need, in the order of the file."""
     defined = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             defined[node.name] = node
         elif isinstance(node, ast.Assign):
             defined |= {name.id: node for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)}
-    found, names = [], ["loss", "gradients_by_hand"]
+    found = []
     while names:
         node = defined.get(names.pop())
         if node is not None and node not in found:
@@ -223,163 +269,167 @@ def _comments_above(node: ast.stmt, text: Sequence[str]) -> list[str]:
 
 
 def _blank(function: ast.FunctionDef, text: Sequence[str]) -> list[str]:
-    """Return the lines of a function in which the right side of each derivative is ``...``."""
+    """Return a function with ``...`` as the right side of each derivative, or in an update of each line."""
     code = list(text)
     for statement in reversed(function.body):
-        if isinstance(statement, ast.Assign) and lines.DERIVATIVE.fullmatch(ast.unparse(statement.targets[0])):
-            blank = f"{' ' * statement.col_offset}{ast.unparse(statement.targets[0])} = ..."
+        name = ast.unparse(statement.targets[0]) if isinstance(statement, ast.Assign) else ""
+        if lines.DERIVATIVE.fullmatch(name) or (name and function.name not in GRADIENTS):
+            blank = f"{' ' * statement.col_offset}{name} = ..."
             code[statement.lineno - 1 : statement.end_lineno] = [blank]
     shorter = len(text) - len(code)
     return code[function.lineno - 1 : function.end_lineno - shorter]
 
 
-# The check of a reader's file
+# The check of what a reader has written
 
 
 def examine(lesson: lessons.Lesson, path: Path) -> Outcome:
     """Run a reader's file and say what is right and what is wrong in it."""
-    if lesson.name[:2] != FIND:
-        return _examine(lesson, path)
-    seed = re.search(r"This is fault (\d+) of lesson 13", path.read_text(encoding="utf-8", errors="replace"))
-    if seed is None:
-        text = (
-            f'{short(path)}: the sentence "This is fault ... of lesson 13" is gone, which tells the check what it is.'
-        )
-        return Outcome(lesson, path, "not readable", text, name=path.stem)
-    fault = FAULTS[int(seed[1]) % len(FAULTS)]
-    (base,) = lessons.select([fault.number])
-    outcome = _examine(base, path, find=True)._replace(name=path.stem)
-    if outcome.solved:
-        return outcome._replace(text=f"{short(path)}: mended. {fault.story}")
-    return outcome
-
-
-def _examine(lesson: lessons.Lesson, path: Path, find: bool = False) -> Outcome:
-    """Run a reader's file; `find` keeps to oneself which line is wrong."""
+    where, seed = short(path), None
     try:
         source = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return Outcome(lesson, path, "not readable", f"{short(path)}: the file is not UTF-8 text.")
+        return Outcome("not readable", f"{where}: the file is not UTF-8 text.")
+    if lesson.name[:2] == FIND:
+        seed = re.search(r"This is fault (\d+) of lesson 13", source)
+        if seed is None:
+            sentence = 'the sentence "This is fault ... of lesson 13" is gone'
+            return Outcome("not readable", f"{where}: {sentence}, which tells the check what it is.")
+    startup.import_tensorflow()  # quietly, before the reader's file does
     try:
-        tree = ast.parse(source, filename=str(path))
-        module = types.ModuleType("practice")
-        module.__file__ = str(path)
-        if lines.function_in(tree, "gradients_by_hand") is None:
-            text = f"{short(path)}: there is no function gradients_by_hand any more."
-            return Outcome(lesson, path, "no function", text)
-        ours = lessons.load(lesson.path)  # it imports TensorFlow quietly, before the reader's file does
-        exec(compile(tree, str(path), "exec"), module.__dict__)
-    except LessonError:
-        raise
+        tree, names = ast.parse(source, str(path)), {"__name__": "practice", "__file__": str(path)}
+        exec(compile(tree, str(path), "exec"), names)
     except (Exception, SystemExit) as error:
-        return Outcome(lesson, path, "does not run", _failure(error, path))
-    function = module.__dict__.get("gradients_by_hand")
-    for case in cases(lesson.name[:2]):
-        outcome = _examine_at(case, lesson, ours, function, path, tree, find)
-        if outcome is not None:
-            return outcome
-    report = _report(ours, function, cases(lesson.name[:2])[0])
-    return Outcome(lesson, path, "solved", f"{short(path)}: solved. Each gradient is what the loss says:\n{report}")
+        return Outcome("does not run", _failure(error, str(path), where))
+    return _examine(lesson, lambda name: Written(names.get(name), tree, str(path), where), seed and int(seed[1]))
 
 
-def _examine_at(case: Case, lesson, ours, function, path: Path, tree: ast.Module, find: bool) -> Outcome | None:
-    """Return what is wrong at one point, or None."""
-    tf = ours.tf
-    pass_lines, names = lines.of_lesson(lesson.path.read_text(encoding="utf-8"))
-    parameters = case.parameters
-    batch = [tf.constant(part) if isinstance(part, np.ndarray) else part for part in case.batch]
-
-    def fresh():
-        if isinstance(parameters, Mapping):
-            return {name: tf.constant(value) for name, value in parameters.items()}
-        return tf.constant(parameters, tf.float64)
-
-    right = lines.traced(ours.gradients_by_hand, names, fresh(), *batch)
-    theirs = lines.traced(function, names, fresh(), *batch)
-    returned = {} if theirs.error else named(theirs.result)
-    expected = named(right.result)
-    if set(returned) == set(expected) and all(
-        lines.same(lines.numbers(returned[key]), lines.numbers(value)) for key, value in expected.items()
-    ):
-        return None
-    blanks = {
-        name: line
-        for name, line in _blanks(tree).items()
-        if name not in theirs.made or theirs.made[name][-1].value is ...  # it may have got a value later
-    }
-    if theirs.error is not None:
-        at = _own_line(theirs.error, path)
-        if not blanks or (at is not None and at < min(blanks.values())):
-            name = _name_at(tree, at)
-            return Outcome(lesson, path, "does not run", _failure(theirs.error, path), next=[name] if name else [])
-    verdicts = lines.judge(pass_lines, names, right, theirs, vars(ours))
-    verdicts = [told._replace(line=_statement(tree, told.line)) for told in verdicts]
-    wrong = [told for told in verdicts if told.kind == "wrong"]
-    if find:
-        outcome = _by_parameter(case, lesson, ours, function, path, [], names, returned, expected)
-        return outcome._replace(next=[told.name for told in wrong])
-    rows = next((part.shape[0] for part in case.batch if isinstance(part, np.ndarray)), None)
-    said = [_said(told, path, rows, _sizes(parameters), case.note) for told in wrong]
-    told_of = [
-        {"line": told.line, "name": told.name, "verdict": lines.relation(told, rows, _sizes(parameters))}
-        for told in wrong
-    ]
-    given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
-    if given and wrong:
-        said.append(f"Right in themselves, but given a wrong value: {', '.join(given)}.")
-    if blanks:
-        (first, line), *others = blanks.items()
-        done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
-        if done:
-            said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
-        said.append(f"{short(path)}, line {line}: {first} is still blank. Write its right side in place of the dots.")
-        if others:
-            more = [f"{name} (line {line})" for name, line in others[:3]]
-            more += [f"and {len(others) - 3} more"] if len(others) > 3 else []
-            said.append(f"Blank after that: {', '.join(more)}.")
-        many = f"{len(blanks)} line{'s are' if len(blanks) > 1 else ' is'} blank"
-        state = f"{_count(wrong)} wrong, {many}" if wrong else many
-        return Outcome(lesson, path, state, "\n".join(said), told_of, [*(told.name for told in wrong), *blanks])
-    if wrong:
-        state = f"{_count(wrong)} wrong"
-        return Outcome(lesson, path, state, "\n".join(said), told_of, [told.name for told in wrong])
-    return _by_parameter(case, lesson, ours, function, path, verdicts, names, returned, expected)
+def _examine(lesson: lessons.Lesson, written: Callable[[str], Written], seed: int | None) -> Outcome:
+    """Compare what a reader has written with the lesson; with a `seed` it is kept back which line is wrong."""
+    fault, functions = None, FUNCTIONS.get(lesson.name[:2], GRADIENTS)
+    if seed is not None:
+        fault = FAULTS[seed % len(FAULTS)]
+        (lesson,) = lessons.select([fault.number])
+    ours, theirs = lessons.load(lesson.path), {name: written(name) for name in functions}
+    for name, one in theirs.items():
+        if lines.function_in(one.tree, name) is None:
+            return Outcome("no function", f"{one.where}: there is no function {name} any more.")
+    every = cases(lesson.name[:2])
+    for case in every:
+        if case.function in theirs:
+            found = _Point(case, ours, lesson, theirs).outcome(find=fault is not None)
+            if found:
+                return found
+    where = theirs[functions[0]].where
+    if fault:
+        return Outcome("solved", f"{where}: mended. {fault.story}")
+    report = _report(ours, theirs[functions[0]].function, every[0])
+    others = f"\n{', '.join(functions[1:])}: right." if functions[1:] else ""
+    return Outcome("solved", f"{where}: solved. Each gradient is what the loss says:\n{report}{others}")
 
 
-def _by_parameter(case, lesson, ours, function, path, verdicts, names, returned, expected) -> Outcome:
-    """Return what the check of gradients says, where no line can be named."""
-    right = {told.name for told in verdicts if told.kind == "right"}
-    wrong = [
-        key
-        for key in expected
-        if key not in returned or not lines.same(lines.numbers(returned[key]), lines.numbers(expected[key]))
-    ]
-    said = [f"{short(path)}: {_gradients_of(wrong)} wrong."]
-    returned_otherwise = [key for key in wrong if key in returned and names.get(key) in right]
-    if returned_otherwise:
-        said = [
-            f"{short(path)}: {names[key]} is right, and the function returns something else for {key}."
-            for key in returned_otherwise
+class _Point:
+    """A reader's function beside the lesson's at one point."""
+
+    def __init__(self, case: Case, ours, lesson: lessons.Lesson, written: Mapping[str, Written]):
+        self.case, self.ours, self.written = case, ours, written[case.function]
+        self.note = f" ({case.note})" if case.note else ""
+        self.lines, self.names = lines.of_lesson(lesson.path.read_text(encoding="utf-8"), case.function)
+        self.right = lines.traced(getattr(ours, case.function), self.names, *case.arguments(ours.tf))
+        self.theirs = lines.traced(self.written.function, self.names, *case.arguments(ours.tf))
+        self.returned = {} if self.theirs.error else named(self.theirs.result)
+        self.wrong = [
+            key
+            for key, value in named(self.right.result).items()
+            if not lines.same(lines.numbers(self.returned.get(key)), lines.numbers(value))
         ]
-    elif any(told.kind == "unknown" for told in verdicts):
-        said.append("Your lines are not the lesson's, so that the check goes by the gradients alone.")
-    elif any(told.kind == "given" for told in verdicts):
-        said.append("Each line is right with what it is given. Look at the functions that they call.")
-    note = f" ({case.note})" if case.note else ""
-    said.append(f"What the loss says{note}:" if note else "What the loss says:")
-    said.append(_report(ours, function, case))
-    ask = [names[key] for key in wrong if key in names]
-    return Outcome(lesson, path, "wrong", "\n".join(said), next=ask)
+        made = self.theirs.made
+        self.blanks = [
+            (name, line)
+            for name, line in _blanks(self.written.tree, case.function)
+            if name not in made or made[name][-1].value is ...  # it may have got a value later
+        ]
+        following = list(written)[list(written).index(case.function) + 1 :]
+        self.later = [blank for name in following for blank in _blanks(written[name].tree, name)]
+
+    def outcome(self, find: bool) -> Outcome | None:
+        """Return what is wrong at this point, or None; with `find` not in which line."""
+        if not self.wrong and len(self.returned) == len(named(self.right.result)):
+            return None
+        tree, where, error = self.written.tree, self.written.where, self.theirs.error
+        at = _own_line(error, self.written.filename)
+        if error is None and self.theirs.result is None:
+            return Outcome("returns nothing", f"{where}: {self.case.function} returns nothing: is its return missing?")
+        stopped = error is not None and (not self.blanks or (at is not None and at < self.blanks[0][1]))
+        verdicts = lines.judge(self.lines, self.names, self.right, self.theirs, vars(self.ours))
+        verdicts = [told._replace(line=getattr(_statement(tree, told.line), "lineno", None)) for told in verdicts]
+        wrong = [told for told in verdicts if told.kind == "wrong"]
+        first = self._line(wrong[0].name if wrong else None)
+        if not stopped and (find or not (wrong or self.blanks)):
+            keys = [self.names[key] for key in self.wrong if key in self.names and not find]
+            return Outcome("wrong", self._by_result([] if find else verdicts), next=first or self._line(*keys[:1]))
+        said, told_of = [], []
+        for told in () if find else wrong:
+            verdict = lines.relation(told, self.case.batch if self.case.function in GRADIENTS else ())
+            said.append(f"{where}, line {told.line}{self.note}: {verdict}")
+            told_of.append({"line": told.line, "name": told.name, "verdict": verdict.splitlines()[0]})
+        state = [_lines_are(wrong, "wrong")] if told_of else []
+        if stopped:
+            text = _failure(error, self.written.filename, where)
+            target = getattr(_statement(tree, at), "targets", [None])[0]
+            first = first or self._line(target and ast.unparse(target))
+            return Outcome(*(state or ["does not run"]), "\n".join([*said, text]), told_of, first)
+        given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
+        if given and wrong:
+            said.append(f"Right in themselves, but given a wrong value: {_some(given)}.")
+        if self.blanks:
+            done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
+            if done:
+                said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
+            (name, line), *others = [*self.blanks, *self.later]
+            said.append(f"{where}, line {line}: {name} is still blank. Write its right side in place of the dots.")
+            if others:
+                more = [f"{name} (line {line})" for name, line in others]
+                said.append(f"Blank after that: {_some(more)}.")
+            state, first = [*state, _lines_are([name, *others], "blank")], first or self._line(name)
+        return Outcome(", ".join(state), "\n".join(said), told_of, first)
+
+    def _line(self, name: str | None = None) -> lines.Line | None:
+        """Return the lesson's last line that makes a name."""
+        return next((line for line in reversed(self.lines) if name in line.names), None)
+
+    def _by_result(self, verdicts: Sequence[lines.Verdict]) -> str:
+        """Return what is wrong with what the function returns, where no line can be named."""
+        name, where = self.case.function, self.written.where
+        if name not in GRADIENTS:
+            if set(self.returned) != set(self.names):
+                return f"{where}: {name} has to return {', '.join(self.names.values())}."
+            told = []
+            for key in self.wrong:
+                others = {self.names[k]: value for k, value in named(self.right.result).items() if k != key}
+                mine, right = (lines.numbers(of[key]) for of in (self.returned, named(self.right.result)))
+                verdict = lines.relation(lines.Verdict(self.names[key], "wrong", None, mine, right, others), ())
+                told.append(f"{where}, what {name} returns{self.note}: {verdict}")
+            return "\n".join(told)
+        of = f"the gradient{'s' * (len(self.wrong) > 1)} for {', '.join(self.wrong)}"
+        of = of if self.wrong else f"what {name} returns"
+        said = [f"{where}: {of} {'are' if len(self.wrong) > 1 else 'is'} wrong."]
+        kinds = {told.kind for told in verdicts}
+        if "unknown" in kinds:
+            said.append("Your lines are not the lesson's, so that the check goes by the gradients alone.")
+        elif "given" in kinds:
+            said.append("Each line is right with what it is given. Look at the functions that they call.")
+        return "\n".join(
+            [*said, f"What the loss says{self.note}:", _report(self.ours, self.written.function, self.case)]
+        )
 
 
-def _gradients_of(keys: Sequence[str]) -> str:
-    if not keys:
-        return "what gradients_by_hand returns is"
-    return f"the gradient{'s' if len(keys) > 1 else ''} for {', '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
+def _some(words: Sequence[str]) -> str:
+    return ", ".join([*words[:3], *([f"and {len(words) - 3} more"] if len(words) > 3 else [])])
 
 
-def _count(wrong: Sequence) -> str:
-    return f"{len(wrong)} line{'s are' if len(wrong) > 1 else ' is'}"
+def _lines_are(which: Sequence, what: str) -> str:
+    return f"{len(which)} line{'s are' if len(which) > 1 else ' is'} {what}"
 
 
 def _report(ours, function: Callable, case: Case) -> str:
@@ -391,69 +441,47 @@ def _report(ours, function: Callable, case: Case) -> str:
             return f"{error}."
 
 
-def _said(told: lines.Verdict, path: Path, rows: int | None, sizes: Mapping[int, str], note: str) -> str:
-    """Return the relation to the right value first, and then a number."""
-    text = f"{short(path)}, line {told.line}: {told.name} {lines.relation(told, rows, sizes)}"
-    text += f" ({note})" if note else ""
-    text += "" if text.endswith("?") else "."
-    number = lines.first_difference(told)
-    return f"{text}\n    {number}" if number else text
-
-
-def _sizes(parameters) -> dict[int, str]:
-    """Return the sizes of the parameters, and whose they are."""
-    found = {}
-    for name, value in named(parameters).items():
-        for size in np.shape(value):
-            if size > 1:
-                found.setdefault(size, name)
-    return found
-
-
-def _blanks(tree: ast.Module) -> dict[str, int]:
-    """Return the names whose right side is still ``...``, and their lines."""
-    return {
-        ast.unparse(node.targets[0]): node.lineno
-        for node in ast.walk(lines.function_in(tree, "gradients_by_hand"))
+def _blanks(tree: ast.Module, function: str) -> list[tuple[str, int]]:
+    """Return the names in a function whose right side is still ``...``, and their lines."""
+    return [
+        (ast.unparse(node.targets[0]), node.lineno)
+        for node in ast.walk(lines.function_in(tree, function))
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is ...
-    }
-
-
-def _statement(tree: ast.Module, line: int | None) -> int | None:
-    """Return the first line of the statement that a line belongs to."""
-    starts = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and line is not None and node.lineno <= line <= node.end_lineno
     ]
-    return max(starts, default=line)
 
 
-def _name_at(tree: ast.Module, line: int | None) -> str | None:
-    """Return the name that is assigned in a line, where it is that of a derivative."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and line is not None and node.lineno <= line <= node.end_lineno:
-            name = ast.unparse(node.targets[0])
-            return name if lines.DERIVATIVE.fullmatch(name) else None
-    return None
+def _statement(tree: ast.Module, line: int | None) -> ast.stmt | None:
+    """Return the innermost statement that a line belongs to."""
+    statements = (node for node in ast.walk(tree) if isinstance(node, ast.stmt) and line is not None)
+    found = (node for node in statements if node.lineno <= line <= node.end_lineno)
+    return max(found, key=lambda node: node.lineno, default=None)
 
 
-def _own_line(error: BaseException, path: Path) -> int | None:
+def _own_line(error: BaseException | None, filename: str) -> int | None:
     """Return the line of the reader's file at which an exception was raised."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
+    if isinstance(error, SyntaxError) and error.filename == filename:
         return error.lineno
-    own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return own[-1] if own else None
+    frames = traceback.extract_tb(error.__traceback__) if error else ()
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == filename), None)
 
 
-def _failure(error: BaseException, path: Path) -> str:
+def _failure(error: BaseException, filename: str, where: str) -> str:
     """Return one line about an exception in the reader's file."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = re.sub(r"^\{\{.*?\}\} *|\[Op:.*", "", next(iter(text.strip().splitlines()), "")).strip().rstrip(".")
-    if isinstance(error, AttributeError) and text.endswith("attribute 'T'"):
-        text += "; its transpose is tf.transpose(...)"
-    at = _own_line(error, path)
-    where = f"{short(path)}, line {at}" if at is not None else short(path)
+    at = _own_line(error, filename)
+    linecache.checkcache(filename)
+    code = linecache.getline(filename, at or 0)
+    where += f", line {at}" if at is not None else ""
+    if "llipsis" in text and "..." in code:
+        return f"{where}: there is still ... in this line."
+    for applies, advice in (
+        ("^" in code, "a power is x**2, and not x^2"),
+        (text.startswith("Matrix size"), "of (n, k) @ (k, m), the inner sizes k have to be equal"),
+        ("was expected to be a" in text, "TensorFlow mixes no dtypes, and this check computes in float64"),
+        *((text.endswith(f"attribute '{name}'"), f"TensorFlow has {ours}") for name, ours in OF_TENSORS.items()),
+    ):
+        text += f"; {advice}" * applies
     if isinstance(error, SystemExit):
         return f"{where}: the file ends the process here, so that it cannot be checked."
     return f"{where}: {type(error).__name__}: {text}." if text else f"{where}: {type(error).__name__}."
@@ -513,7 +541,7 @@ def _list(chosen: Sequence[lessons.Lesson]) -> None:
     rows = []
     for lesson in chosen:
         number = lesson.name[:2]
-        needs = EXERCISES.get(number, "to find a mistake (--seed gives others)")
+        needs = EXERCISES.get(number, f"{TO_FIND} (--seed)")
         with contextlib.redirect_stdout(io.StringIO()):
             begun = [(path.stem, needs, examine(lesson, path).state) for path in _begun(lesson)]
         rows += begun or [(lesson.name, needs, "not begun")]
@@ -542,67 +570,59 @@ def check(*names: str, hint: bool = False, answer: bool = False, json: bool = Fa
     files = files or [(lesson, path) for lesson in _chosen(()) for path in _begun(lesson)]
     if not files:
         raise UsageError("no exercise is begun: python -m tf_backprop practice lists them")
-    _check(files, hint, answer, json)
+    outcomes = []
+    for lesson, path in files:
+        with contextlib.redirect_stdout(io.StringIO()) if json else contextlib.nullcontext():
+            outcomes.append(examine(lesson, path))
+            _tell(outcomes[-1], hint, answer, "--hint", "--answer")
+    pairs = list(zip(files, outcomes, strict=True))
+    if json:
+        of = [({"exercise": lesson.name, "file": str(path)}, found) for (lesson, path), found in pairs]
+        told = [one | {"solved": o.solved, "state": o.state, "wrong": list(o.wrong), "text": o.text} for one, o in of]
+        print(_json.dumps(told, ensure_ascii=False))
+    _raise_unless_solved([(lesson, found) for (lesson, _), found in pairs])
 
 
 def check_of(path: str) -> Callable[..., None]:
     """Return the check of one file, as the command that the file is when it is run."""
-
-    def check_this_file(hint: bool = False, answer: bool = False, json: bool = False) -> None:
-        """Check this exercise: say which line is wrong, and in what way. The status is 0 only if it is solved.
-
-        Args:
-            hint: give the reason of the line that is wrong or blank, without its code
-            answer: give the line itself
-            json: print one list of JSON for a program
-        """
-        (lesson,) = _chosen([path])
-        _check([(lesson, Path(path))], hint, answer, json)
-
-    return check_this_file
+    this = functools.update_wrapper(functools.partial(check, path), check)
+    options = [p for p in inspect.signature(check).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    this.__signature__ = inspect.Signature(options)
+    return this
 
 
-def _check(files: Sequence[tuple[lessons.Lesson, Path]], hint: bool, answer: bool, json: bool) -> None:
-    outcomes = []
-    for lesson, path in files:
-        aside = io.StringIO()
-        with contextlib.redirect_stdout(aside) if json else contextlib.nullcontext():
-            outcome = examine(lesson, path)
-        outcomes.append(outcome)
-        if not json:
-            print(outcome.text)
-            print(_help(outcome, hint, answer), end="")
-    if json:
-        print(_json.dumps([_as_json(outcome) for outcome in outcomes], ensure_ascii=False))
-    unsolved = [outcome for outcome in outcomes if not outcome.solved]
+def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool = False, answer: bool = False) -> None:
+    """Check the functions of a notebook, as `check` does those of a file; `seed` is that of exercise 13."""
+    (lesson,) = _chosen([number])
+    given = {function.__name__: function for function in functions}
+
+    def written(name: str) -> Written:
+        filename = inspect.unwrap(given[name]).__code__.co_filename if name in given else ""
+        tree = ast.parse("".join(linecache.getlines(filename)))
+        return Written(given.get(name), tree, filename, f"The cell of {name}")
+
+    outcome = _examine(lesson, written, seed if lesson.name[:2] == FIND else None)
+    _tell(outcome, hint, answer, "hint=True", "answer=True")
+    _raise_unless_solved([(lesson, outcome)])
+
+
+def _raise_unless_solved(found: Sequence[tuple[lessons.Lesson, Outcome]]) -> None:
+    unsolved = [f"exercise {lesson.name[:2]}: {outcome.state}" for lesson, outcome in found if not outcome.solved]
     if unsolved:
-        text = "; ".join(f"exercise {outcome.name or outcome.lesson.name[:2]}: {outcome.state}" for outcome in unsolved)
-        raise LessonError(f"not solved yet: {text}")
+        raise UnsolvedError(f"not solved yet: {'; '.join(unsolved)}")
 
 
-def _name(outcome: Outcome) -> str:
-    return outcome.name or outcome.lesson.name
-
-
-def _as_json(outcome: Outcome) -> dict[str, object]:
-    first = {"exercise": _name(outcome), "file": str(outcome.path), "solved": outcome.solved}
-    return first | {"state": outcome.state, "wrong": list(outcome.wrong), "text": outcome.text}
-
-
-def _help(outcome: Outcome, hint: bool, answer: bool) -> str:
-    """Return a hint and an answer for the next line, where they are asked for; else how to ask for them."""
-    if hint and outcome.state == "wrong" and not outcome.next:
-        return "Hint: each line of gradients_by_hand is right. Look at the functions that it calls.\n"
-    if outcome.solved or not outcome.next:
-        return ""
-    name = outcome.next[0]
-    found, _ = lines.of_lesson(outcome.lesson.path.read_text(encoding="utf-8"))
-    line = next((line for line in reversed(found) if name in line.names), None)
-    if line is None:
-        return ""
-    said = ""
-    if hint:
-        said += f"Hint for {name}: {line.why or 'the lesson has none; look at its equations at the top of the file'}\n"
-    if answer:
-        said += f"The lesson's line: {line.text}\n"
-    return said or "Ask for a hint with --hint, or for the line with --answer.\n"
+def _tell(outcome: Outcome, hint: bool, answer: bool, for_hint: str, for_answer: str) -> None:
+    """Print what was found, then a hint and an answer where they are asked for; else how to ask for them."""
+    print(outcome.text)
+    line = outcome.next
+    if line is None and hint and outcome.state == "wrong":
+        print("Hint: each line of the function is right. Look at the functions that it calls.")
+    elif line is not None:
+        if hint:
+            why = line.why or "the lesson has none; look at its equations at the top"
+            print(f"Hint for {', '.join(line.names)}: {why}")
+        if answer:
+            print(f"The lesson's line: {line.text}")
+        if not hint and not answer:
+            print(f"Ask for a hint with {for_hint}, or for the line with {for_answer}.")

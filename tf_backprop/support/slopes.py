@@ -40,9 +40,13 @@ class Slopes:
         """Return the slopes of another loss, or at another point."""
         return Slopes(loss, self.values if values is None else values, self.fine)
 
+    def step(self, name: str, h: float) -> float:
+        """Return a step that is scaled to the size of a parameter."""
+        return h * max(1.0, float(np.linalg.norm(self.values[name])) / np.sqrt(self.values[name].size or 1))
+
     def _step(self, name: str, v: np.ndarray, h: float) -> tuple[float, float, float]:
         """Return the slopes ahead and behind, and the doubt that rounding leaves."""
-        h *= max(1.0, float(np.sqrt(np.mean(np.square(self.values[name])))))
+        h = self.step(name, h)
         ahead, behind = (self.loss({**self.values, name: self.values[name] + s * v}) for s in (h, -h))
         largest = max(abs(ahead), abs(behind), abs(self.at_point))
         return (ahead - self.at_point) / h, (self.at_point - behind) / h, ROUNDING[self.fine] * largest / h
@@ -52,6 +56,12 @@ class Slopes:
         ahead, behind, rounding = self._step(name, v, (FINE if self.fine else COARSE)[0])
         value = (ahead + behind) / 2
         return Slope(value, rounding if np.isfinite(value) else np.inf)
+
+    def along_the_way(self, gradients: Callable, name: str, v: np.ndarray, points: int = 64) -> float:
+        """Return the mean slope by gradients on the way that `quick` goes: the same for right ones, kinks or not."""
+        p, h = self.values[name], self.step(name, (FINE if self.fine else COARSE)[0])
+        ways = (np.arange(points) + 0.5) / points * 2 - 1
+        return float(np.mean([np.sum(gradients({**self.values, name: p + t * h * v})[name] * v) for t in ways]))
 
     def careful(self, name: str, v: np.ndarray) -> Slope:
         """Return the slope from the best of several steps, each with its half and one step of Richardson's."""

@@ -23,6 +23,8 @@ def import_tensorflow() -> None:
     TensorFlow says, ``CUDA_VISIBLE_DEVICES=0`` to compute on a GPU, and ``TF_NUM_INTRAOP_THREADS`` for more threads
     than one within an operation.
     """
+    if os.path.expanduser("~") == "~":  # a container's user without a name and a home: Keras would make a folder "~"
+        os.environ["HOME"] = tempfile.gettempdir()
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever another project of the user's wants
     # One thread within an operation: the order of a long sum, so its last bits, would depend on the number of cores,
     # and operations as small as these are not faster with more.
