@@ -45,9 +45,11 @@ class ChooseMessages(SphinxTransform):
 
     def apply(self, **kwargs):
         """Mark the nodes of one page."""
-        if self.env.docname in TABLES_OF_NUMBERS and self.config.language == "zh_CN":
-            for table in self.document.findall(nodes.table):
-                table["classes"].append("language-en")  # for docutils, the attribute lang
+        for node in self.document.findall(self.stays_english):
+            if self.config.language == "zh_CN":
+                node["classes"].append("language-en")  # for docutils, the attribute lang
+            for text in node.findall(nodes.TextElement):
+                text["translatable"] = False
         for node in self.document.findall(nodes.TextElement):
             if isinstance(node, nodes.literal_block):
                 equations = self.env.docname.startswith("gallery/") and "language" not in node  # no code, no output
@@ -56,12 +58,16 @@ class ChooseMessages(SphinxTransform):
             elif not isinstance(node, nodes.Inline) and not self.has_words(node):
                 node["translatable"] = False
 
+    def stays_english(self, node):
+        """Return whether `node` is a table of numbers, or a cell with what the gradient check prints."""
+        if self.env.docname == "check" and isinstance(node, nodes.entry):
+            return _inside(node, nodes.tbody) and node.parent.index(node) == 1
+        return self.env.docname in TABLES_OF_NUMBERS and isinstance(node, nodes.table)
+
     def has_words(self, node):
         """Return whether `node` has words that a Chinese reader needs in Chinese."""
         if isinstance(node, nodes.math_block):
             return bool(re.search(r"\\(text|mbox)\{[^}]*[A-Za-z]{2}", node.astext()))
-        if self.env.docname in TABLES_OF_NUMBERS and _inside(node, nodes.table):
-            return False
         return any(re.fullmatch(r"[A-Za-z][a-z'-]+[,.:;?!]*", word) for word in "".join(_texts(node)).split())
 
 

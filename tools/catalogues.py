@@ -74,7 +74,7 @@ def update(page: str, known: dict[str, str]) -> Catalog:
 
 def extract() -> list[str]:
     """Let Sphinx take the texts from the pages, and return the pages."""
-    command = [sys.executable, "-m", "sphinx", "-b", "gettext", "--quiet", str(DOCS), str(TEMPLATES)]
+    command = [sys.executable, "-m", "sphinx", "-b", "gettext", "-E", "--quiet", str(DOCS), str(TEMPLATES)]
     subprocess.run(command, check=True)
     pages = (path.relative_to(TEMPLATES).with_suffix("") for path in TEMPLATES.rglob("*.pot"))
     return sorted(page.as_posix() for page in pages if page.name != "sphinx")
