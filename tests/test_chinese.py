@@ -18,6 +18,8 @@ ALL = {
 
 #: The pages that are translated.
 FINISHED = [
+    "changelog",
+    "check",
     "derivations",
     "distributed",
     "documents",
@@ -25,6 +27,7 @@ FINISHED = [
     "glossary",
     "index",
     "ledger",
+    "practice",
     "running",
     "speed",
     "teaching",
@@ -46,7 +49,7 @@ OTHER_SENSES = {
 HAN = r"[\u3400-\u9fff]"
 MARKUP = {  # what is written between signs, and must be the same on both sides
     "code": r"``(?:[^`]|`(?!`))+``|(?<![:`\w])`[^`]+`(?![`_])",
-    "role": r":[\w:]+:`(?:[^`<]*<([^>]+)>|([^`]+))`",
+    "role": r"(?::[\w:]+:|\{\w+\})`(?:[^`<]*<([^>]+)>|([^`]+))`",
     "link": r"\]\(([^)]*)\)",
     "address": r"<(https?://[^>]+)>",
     "name": r"\|\w+\|",
