@@ -54,9 +54,12 @@ def problems(site):
         page = pages.get(site / "gallery" / f"{name}.html")
         if page is None:
             continue
-        for ending, where in ((".ipynb", page.links), (".py", page.links), (f"sphx_glr_{name}_001.png", page.loads)):
+        for ending, where in ((".ipynb", page.links), (".py", page.links)):
             if not any(address.endswith(ending) for address in where):
                 found.append(f"gallery/{name}.html: no {ending}")
+        for what, where in (("figure", page.loads), ("link to the figure in its full size", page.links)):
+            if not any(f"/sphx_glr_{name}_001" in address for address in where):
+                found.append(f"gallery/{name}.html: no {what}")
         for address in page.links:
             notebook = (site / "gallery" / address).resolve()
             if notebook.suffix == ".ipynb" and notebook.is_file():

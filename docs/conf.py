@@ -8,6 +8,7 @@ sys.path.insert(0, str(HERE))  # extension.py, which Sphinx and sphinx-gallery f
 sys.path.insert(0, str(HERE.parent))  # this copy of tf_backprop
 
 import extension
+import notebooks
 
 project = "tf-backprop"
 author = copyright = "the tf-backprop authors"
@@ -15,16 +16,8 @@ language = "en"
 highlight_language = "none"
 rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
-extensions = [
-    "myst_parser",
-    "sphinx_copybutton",
-    "sphinx_gallery.gen_gallery",
-    "extension",
-    "_ext_steps",
-    "home",
-    "exercises",
-    "chinese",
-]
+extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery"]
+extensions += ["extension", "exercises", "home", "lesson_pages", "notebooks", "_ext_steps", "chinese"]
 
 # The pages load nothing from other hosts, so MathJax is on the site; and they show no execution times.
 html_math_renderer = "mathjax"  # there are two, and Sphinx would take the one without MathJax
@@ -46,7 +39,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "write_computation_times": False,
     "min_reported_time": 1_000_000,
-    "first_notebook_cell": extension.first_notebook_cell(),
+    "first_notebook_cell": notebooks.FIRST_CELL,
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -55,7 +48,7 @@ html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark, as in the reader's system
 html_static_path = ["_static"]
 templates_path = ["_templates"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "lesson.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {

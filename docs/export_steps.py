@@ -1,4 +1,4 @@
-"""Exports what docs/stepper.rst shows: one update of lesson 07 on one row, run by TensorFlow, and its lines of code.
+"""Exports what docs/stepper.rst shows: an update of lesson 07 on one row, run by TensorFlow, and its lines of code.
 
 Every number is the value of a piece of code: the piece is found in the source by its syntax, evaluated as it stands
 there, and shown beside its number. So the page can show neither a line that is not in the lesson nor a number that the
@@ -23,6 +23,7 @@ from pygments.lexers import PythonLexer
 from pygments.token import STANDARD_TYPES
 
 LESSON = lessons.SCRIPTS / "07_two_layer_network.py"
+RATE = 0.05  # at the lesson's own rate, one update is too small to be seen
 
 
 def sigmoid_forward(parameters, x):
@@ -56,10 +57,10 @@ def export() -> dict:
     Returns
     -------
     dict
-        ``numbers``: the first row ``x`` (2,) with its target ``y``, the weights ``w1`` (2, 3) and ``w2`` (3,) that
-        the lesson starts with, and its ``learning_rate``. ``identity`` and ``sigmoid``: ``values``, every
-        intermediate number by its symbol, without the axis of the single row; ``code``, the HTML of the lines;
-        ``file``, in which they stand.
+        ``identity`` and ``sigmoid``, each with ``numbers``: the first row ``x`` (2,) with its target ``y``, the weights
+        ``w1`` (2, 3) and ``w2`` (3,) that the lesson starts with, and ``learning_rate``; ``values``, every intermediate
+        number by its symbol, without the axis of the single row; ``code``, the HTML of the lines; ``file``, in which
+        they stand. With the sigmoid, the target is moved so that the error y_hat - y is the same as without.
 
     Raises
     ------
@@ -67,35 +68,27 @@ def export() -> dict:
         When the gradient by hand differs from that of the tape.
     """
     lesson = lessons.load(LESSON)
-    defaults = {name: parameter.default for name, parameter in inspect.signature(lesson.main).parameters.items()}
-    data, start = datasets.volume_and_weight(), lesson.initial_parameters(defaults["seed"])
+    seed = inspect.signature(lesson.main).parameters["seed"].default
+    data, start = datasets.volume_and_weight(), lesson.initial_parameters(seed)
     x, y = (tf.constant(rows[:1], tf.float64) for rows in (data.x, data.y))
     parameters = {name: tf.cast(w, tf.float64) for name, w in start.items()}
-    numbers = {"x": x, "y": y, **parameters, "learning_rate": defaults["learning_rate"]}
+    numbers = {"x": x, "y": y, **parameters, "learning_rate": RATE}
+    moved = y + sigmoid_forward(parameters, x)[1] - lesson.forward(parameters, x)[1]
     here = Path(__file__)
-    update = (LESSON, "gradient_descent")
+    functions = {
+        "forward": (LESSON, "forward"),
+        "loss": (LESSON, "loss"),
+        "gradients": (LESSON, "gradients_by_hand"),
+        "update": (LESSON, "gradient_descent"),
+    }
+    with_sigmoid = functions | {
+        "forward": (here, "sigmoid_forward"),
+        "loss": (here, "sigmoid_loss"),
+        "gradients": (here, "sigmoid_gradients_by_hand"),
+    }
     return {
-        "numbers": _plain(numbers),
-        "identity": _run(
-            lesson,
-            {
-                "forward": (LESSON, "forward"),
-                "loss": (LESSON, "loss"),
-                "gradients": (LESSON, "gradients_by_hand"),
-                "update": update,
-            },
-            numbers,
-        ),
-        "sigmoid": _run(
-            lesson,
-            {
-                "forward": (here, "sigmoid_forward"),
-                "loss": (here, "sigmoid_loss"),
-                "gradients": (here, "sigmoid_gradients_by_hand"),
-                "update": update,
-            },
-            numbers,
-        ),
+        "identity": _run(lesson, functions, numbers),
+        "sigmoid": _run(lesson, with_sigmoid, numbers | {"y": moved}),
     }
 
 
@@ -122,14 +115,18 @@ def _run(lesson: ModuleType, functions: dict[str, tuple[Path, str]], numbers: di
     known["parameters"] = {name: values[f"new_{name}"] for name in parameters}
     for symbol in ("z", "h", "y_hat", "L"):
         if symbol in pieces:
-            known[symbol] = _value(lesson, pieces[symbol], known)
-    values["new_L"] = known["L"]
+            values[f"new_{symbol}"] = known[symbol] = _value(lesson, pieces[symbol], known)
 
     loss = sigmoid_loss if "dL_dz" in pieces else lesson.loss
     by_tape = gradients_by_tape(loss, parameters, numbers["x"], numbers["y"])
     if not all(np.allclose(values[f"dL_d{name}"], by_tape[name], rtol=1e-12, atol=1e-12) for name in parameters):
         raise GradientError("docs/export_steps.py: a gradient written by hand disagrees with the tape")
-    return {"values": _plain(values), "code": _code(functions, trees, pieces), "file": _file(functions["loss"][0])}
+    return {
+        "numbers": _plain(numbers),
+        "values": _plain(values),
+        "code": _code(functions, trees, pieces),
+        "file": _file(functions["loss"][0]),
+    }
 
 
 def _value(lesson: ModuleType, node: ast.expr, known: dict):

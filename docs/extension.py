@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def setup(app):
     app.connect("config-inited", provide_mathjax)
     app.connect("config-inited", forget_stale_lessons)
-    app.connect("builder-inited", tidy_pages, priority=900)  # sphinx-gallery writes them at 500
+    app.connect("builder-inited", shorten_folders, priority=900)  # sphinx-gallery writes them at 500
     app.connect("doctree-read", describe_thumbnails)
     app.connect("doctree-read", leave_equations_alone)
     app.connect("build-finished", keep_stamp)
@@ -51,10 +51,14 @@ def setup(app):
 
 
 def lesson_arguments(gallery_conf, script_vars):
-    """Return the command line of a lesson: figures go to the build folder, and without MNIST it takes digits."""
-    takes_data = "data: datasets.Choice" in Path(script_vars["src_file"]).read_text(encoding="utf-8")
-    data = ["--data", "mnist" if os.environ.get("MNIST_DIR") else "digits"] if takes_data else []
-    return ["--figures", str(FIGURES), *data]
+    """Return the command line of a lesson: it explains itself, if it can, and without MNIST it takes digits."""
+    source = Path(script_vars["src_file"]).read_text(encoding="utf-8")
+    arguments = ["--figures", str(FIGURES)]
+    if "data: datasets.Choice" in source:
+        arguments += ["--data", "mnist" if os.environ.get("MNIST_DIR") else "digits"]
+    if "explain: bool" in source:
+        arguments.append("--explain")
+    return arguments
 
 
 def before_a_lesson(gallery_conf, name):
@@ -85,23 +89,18 @@ def figures_with_alt_text(block, block_vars, gallery_conf):
     for file in [] if rst else drawn(lesson.name):
         place = next(block_vars["image_path_iterator"])
         shutil.copy(file, place)
-        rest = file.stem.removeprefix(lesson.name).removesuffix("_digits").strip("_")
-        rst += figure_rst([place], gallery_conf["src_dir"], rest or lesson.question)
+        times = file.stem.removesuffix("_digits").endswith("_times")
+        text = "the milliseconds of a step, by the images in a batch" if times else seen(lesson).partition(". ")[0]
+        rst += figure_rst([place], gallery_conf["src_dir"], text)
     return re.sub(r"(:alt: )(.*)", lambda m: f"{m[1]}{lesson.title}: {m[2]}", rst)
 
 
-def first_notebook_cell():
-    return "\n".join(
-        [
-            "# Where tf_backprop is not installed, as in Colab, take the # off the last of these lines: it takes the",
-            "# package from its wheel, where that lies beside this notebook, and otherwise from the package index.",
-            "# %pip install --quiet --find-links . tf-backprop",
-            "%matplotlib inline",
-            "import sys",
-            "",
-            'sys.argv = ["notebook"]  # and options, as on the command line: ["notebook", "--seed", "1"]',
-        ]
-    )
+def seen(lesson):
+    """Return what the docstring of a lesson says that one should see."""
+    paragraphs = lesson.path.read_text(encoding="utf-8").split("\n\n")
+    text = next((" ".join(p.split()) for p in paragraphs if p.startswith(lessons.SEEN)), lesson.question)
+    text = text.removeprefix(lessons.SEEN).strip()
+    return text[:1].upper() + text[1:]
 
 
 def wheel_name():
@@ -112,7 +111,8 @@ def wheel_name():
 def inputs():
     """Return a checksum of everything on which the pages depend and at which sphinx-gallery does not look."""
     package = lessons.SCRIPTS.parent.glob("tf_backprop/**/*.py")
-    sources = sorted([*package, HERE / "conf.py", HERE / "extension.py"])
+    own = (HERE / name for name in ("conf.py", "extension.py", "notebooks.py", "equations.py"))
+    sources = sorted([*package, *own])
     parts = [source.read_bytes() for source in sources] + [os.environ.get("MNIST_DIR", "").encode()]
     parts += [metadata.version(name).encode() for name in ("tensorflow", "matplotlib", "sphinx-gallery")]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -146,19 +146,16 @@ def describe_thumbnails(app, doctree):
             image["alt"] = next(iter(figures), "")
 
 
-def tidy_pages(app):
-    """Put the lessons' numbers before their titles, and replace the folders of this machine by short names."""
+def shorten_folders(app):
+    """Replace the folders of this machine, which the lessons print, by short names."""
     for lesson in lessons.find():
         page = GALLERY / f"{lesson.name}.rst"
         text = page.read_text(encoding="utf-8")
-        numbered = f"{lesson.name[:2]} {lesson.title}"
-        heading, better = (f"\n{title}\n{'=' * len(title)}\n" for title in (lesson.title, numbered))
-        tidy = text.replace(heading, better, 1)
-        tidy = tidy.replace(f"{FIGURES}{os.sep}", "figures/")
+        short = text.replace(f"{FIGURES}{os.sep}", "figures/")
         if os.environ.get("MNIST_DIR"):
-            tidy = tidy.replace(os.environ["MNIST_DIR"], "MNIST_DIR")
-        if tidy != text:
-            page.write_text(tidy, encoding="utf-8")
+            short = short.replace(os.environ["MNIST_DIR"], "MNIST_DIR")
+        if short != text:
+            page.write_text(short, encoding="utf-8")
 
 
 # Equations

@@ -57,6 +57,9 @@ def loss(A, x, y):
 # %%
 # Backward
 # --------
+# A reaches the loss only through the prediction. So dL/dA is a product of two factors: how much
+# the loss changes with the prediction, and how much the prediction changes with A. The first has
+# the sign of the miss, and the second is x: a sample with a larger x pulls harder.
 def gradients_by_hand(A, x, y):
     """Return dL/dA by the chain rule: dL/dy_hat times dy_hat/dA."""
     y_hat = x * A

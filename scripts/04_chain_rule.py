@@ -59,6 +59,9 @@ def loss(parameters):
 # %%
 # Backward
 # --------
+# Each operation knows only its own inputs. The derivative of a product by one factor is the other
+# factor, and the derivative of a sum is 1. The chain rule multiplies these along the path. The way
+# back begins at y2, because dy2/dy1 is then computed once and serves x, w1 and b1.
 def derivatives_by_hand(x, w1, b1, w2, b2):
     y1, _ = forward(x, w1, b1, w2, b2)
 

@@ -70,6 +70,8 @@ def loss(parameters):
 # %%
 # Backward
 # --------
+# x reaches f in two ways, through u and through v, and so does y. Along each way the derivatives
+# are multiplied: 2u, the derivative of u², times that of u by x. Then the two ways are added.
 def gradients_by_hand(parameters):
     x = parameters["points"][..., 0]
     y = parameters["points"][..., 1]

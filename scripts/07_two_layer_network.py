@@ -75,6 +75,10 @@ def loss(parameters, x, y):
 # %%
 # Backward
 # --------
+# Where the way forward multiplies by w2, the way back multiplies by its transpose: a hidden unit
+# gets back as much of the error as its weight let through. A weight is blamed by what came in
+# through it, which is x for w1 and h for w2, summed over the rows.
+#
 # All three optimizers use these formulas. They differ in the step that they make of the gradient.
 def gradients_by_hand(parameters, x, y):
     h, y_hat = forward(parameters, x)

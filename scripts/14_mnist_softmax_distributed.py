@@ -78,6 +78,8 @@ def loss(parameters, x, y):
 # %%
 # Backward
 # --------
+# A worker differentiates the loss of its own slice. The derivative of a mean is the mean of the
+# derivatives, so an exchange of gradients is enough, and no images travel.
 def loss_and_gradients(parameters, x, y):
     with tf.GradientTape() as tape:
         L = loss(parameters, x, y)

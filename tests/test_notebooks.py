@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 BUILD = lessons.SCRIPTS.parent / "docs" / "_build"
 NAMES = [lesson.name for lesson in lessons.find()]
-FIRST = 'sys.argv = ["notebook"]'
+FIRST = 'sys.argv = ["notebook", "--figures", tempfile.mkdtemp()]'
 
 
 @pytest.fixture
@@ -30,9 +31,8 @@ def execute(load, tmp_path, monkeypatch):
         nbformat = pytest.importorskip("nbformat")
         notebook = nbformat.reads(served[0].read_text(encoding="utf-8"), as_version=4)
         digits = ["--data", "digits"] if "data" in inspect.signature(load(name).main).parameters else []
-        options = f"sys.argv = {['notebook', '--figures', str(tmp_path / 'figures'), *digits]!r}"
         assert FIRST in notebook.cells[0].source
-        notebook.cells[0].source = notebook.cells[0].source.replace(FIRST, options)
+        notebook.cells[0].source += f" + {digits!r}"
         nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
         return notebook
 
@@ -40,15 +40,20 @@ def execute(load, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute):
-    cells = [cell for cell in execute(name).cells if cell.cell_type == "code"]
+def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute, tmp_path):
+    notebook = execute(name)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-    pictures = [output for output in cells[-1].outputs if "image/png" in output.get("data", {})]
+    pictures = [output for output in cells[-2].outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == (2 if name == "14_mnist_softmax_distributed" else 1)
     assert all(len(picture.data["image/png"]) > 10_000 for picture in pictures)
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
     assert "learned" in printed or "mistakes caught by" in printed
+    assert cells[-1].outputs[-1].data["text/plain"].startswith("Row("), "the last cell looks at the result"
+    sources = [cell.source for cell in notebook.cells]
+    assert not [source for source in sources if re.search(r"::$|# noqa", source, re.MULTILINE)]
+    assert [*tmp_path.iterdir()] == [], "a notebook leaves no file beside it"
 
 
 def test_a_lesson_in_the_cells_of_an_interactive_window(tmp_path):

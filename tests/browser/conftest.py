@@ -3,6 +3,8 @@
 import functools
 import http.server
 import shutil
+import subprocess
+import tarfile
 import threading
 
 from browsing import complaints, media, resize
@@ -10,6 +12,7 @@ from tf_backprop.support import lessons
 
 import pytest
 
+AXE = "axe-core@4.10.3"  # what looks for barriers; npm brings it for the tests, and no page has it
 HTML = lessons.SCRIPTS.parent / "docs" / "_build" / "html"
 
 
@@ -72,3 +75,19 @@ def browser(chromium, site):
     media(chromium, "light")
     yield chromium
     assert complaints(chromium, site) == []
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """Return the source of axe-core, for `execute_script`."""
+    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
+    if not npm:
+        pytest.skip(f"needs npm, which brings {AXE}")
+    try:
+        command = [npm, "pack", AXE, "--silent", "--pack-destination", folder]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    except (subprocess.SubprocessError, OSError) as error:
+        pytest.skip(f"npm did not bring {AXE} ({type(error).__name__})")
+    (archive,) = folder.glob("*.tgz")
+    with tarfile.open(archive) as package:
+        return package.extractfile("package/axe.min.js").read().decode()

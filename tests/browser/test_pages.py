@@ -159,6 +159,7 @@ def test_the_copy_button_copies_exactly_the_code(browser, site):
         "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site}
     )
     open_page(browser, f"{site}/{LESSON}")
+    browser.execute_script("for (const folded of document.querySelectorAll('details')) folded.open = true")
     buttons = browser.find_elements("css selector", ".highlight-Python button.copybtn")
     code = [block.content.strip("\n") for block in blocks if block.type == "code"]
     assert len(buttons) == len(code) >= 6
@@ -220,7 +221,36 @@ def test_the_notebook_link_downloads_a_valid_notebook(browser, site):
     notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     nbformat.validate(notebook)
     assert notebook.cells[0].source == notebook.cells[0].source.strip()
-    assert "command.run(main)" in notebook.cells[-1].source
+    assert notebook.cells[-2].source.endswith("result = command.run(main)")
+
+
+SHOWN = """
+const shown = e => e.checkVisibility();
+const holding = text => [...document.querySelectorAll("article pre, article details p")]
+    .filter(e => e.textContent.includes(text)).map(shown);
+return {main: holding("def main("), explanation: holding("line by line"), answer: holding("no weight ever moves"),
+    menu: shown(document.querySelector(".bd-header")), output: holding("sgd       ends at")};
+"""
+
+
+def test_a_lesson_shows_its_long_code_when_asked_and_prints_as_a_hand_out(browser, site):
+    open_page(browser, f"{site}/{LESSON}")
+    folded = {"main": [False], "explanation": [False], "answer": [False], "menu": True, "output": [True]}
+    assert browser.execute_script(SHOWN) == folded
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(SHOWN) == folded | {"explanation": [True], "menu": False}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    for summary in browser.find_elements("css selector", "article summary"):
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", summary)
+        summary.click()
+    assert browser.execute_script(SHOWN) == folded | {"main": [True], "explanation": [True], "answer": [True]}
+
+
+def test_the_figure_of_a_lesson_leads_to_its_full_size(browser, site):
+    open_page(browser, f"{site}/{LESSON}")
+    picture = browser.find_element("css selector", "img.lesson-figure")
+    assert picture.get_property("naturalWidth") > 1.5 * picture.size["width"]
+    assert picture.find_element("xpath", "..").get_property("href") == picture.get_property("src")
 
 
 def luminance(colour):

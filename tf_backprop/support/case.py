@@ -104,16 +104,14 @@ class Context(NamedTuple):
         return part[rows] if self.axis == 0 or len(shape) == 1 else part[..., rows]
 
     def is_sum(self, values: Mapping[str, np.ndarray]) -> bool | None:
-        """Return whether the loss of some rows is the sum of those of each, or (False) their mean; None if neither."""
+        """Return whether the loss of rows is the sum of those of each, or (False) their mean, or neither (None)."""
         n = min(self.rows or 0, ROWS)
         try:
             L, *each = (self.loss(values, self.part(*rows)) for rows in ((0, n), *((i, i + 1) for i in range(n))))
         except GradientError:  # they do not take other batches
             return None
-        alike = (
-            [np.isclose(L, whole, rtol=1e-9, atol=0) for whole in (np.mean(each), np.sum(each))] if n > 1 else [0, 0]
-        )
-        return bool(alike[1]) if any(alike) else None
+        mean, total = (np.isclose(L, whole, rtol=1e-9, atol=0) for whole in (np.mean(each or L), np.sum(each or L)))
+        return bool(total) if mean != total else None  # both, where n is 1 or the loss is 0
 
     def layer(self, name: str) -> Sequence[str | None]:
         """Return the names of the parameters of a layer."""
