@@ -30,6 +30,7 @@ FINISHED = [
     "practice",
     "running",
     "speed",
+    "stepper",
     "teaching",
     "tf1-to-tf2",
     "gallery/index",
