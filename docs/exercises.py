@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tf_backprop.support import lessons, practice
 
-import extension
 import nbformat.v4
+import notebooks
 from sphinx.util.docutils import SphinxDirective
 
 FOLDER = Path(__file__).resolve().parent / "_build" / "exercises"
@@ -32,7 +32,7 @@ def notebook(lesson, seed=None):
     functions = practice.FUNCTIONS.get(lesson.name[:2], practice.GRADIENTS)
     tree, lines = ast.parse(text), text.splitlines()
     title, _, *equations = ast.get_docstring(tree).partition("Practice: ")[0].replace("::\n", ":\n").splitlines()
-    first = extension.first_notebook_cell().partition("%matplotlib")[0]  # an exercise draws nothing
+    first = notebooks.FIRST_CELL.partition("%matplotlib")[0]  # an exercise draws nothing
     told = "\n".join([f"# {title}", *equations, TASK if seed is None else FIND_TASK])
     parts, start, apart = [first], tree.body[0].end_lineno, True
     for node in tree.body[1:-1]:
