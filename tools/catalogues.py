@@ -85,7 +85,8 @@ def main() -> None:
     pages = extract()
     known = {}
     for path in sorted(CATALOGUES.rglob("*.po")):
-        known |= {message.id: message.string for message in read(path) if message.string and not message.fuzzy}
+        done = (message for message in read(path) if message.string and not message.fuzzy)
+        known |= {message.id: message.string for message in done if message.string != message.id}
     complete = 0
     for page in pages:
         messages = [message for message in update(page, known) if message.id]
