@@ -40,7 +40,7 @@ def setup(app):
     app.connect("config-inited", provide_mathjax)
     app.connect("config-inited", forget_stale_lessons)
     app.connect("builder-inited", shorten_folders, priority=900)  # sphinx-gallery writes them at 500
-    app.connect("doctree-read", describe_thumbnails)
+    app.connect("doctree-read", leave_out_thumbnails)
     app.connect("doctree-read", leave_equations_alone)
     app.connect("build-finished", keep_stamp)
     app.add_html_math_renderer("text", (visit_equation, None), (visit_equation, None))
@@ -136,14 +136,11 @@ def leave_equations_alone(app, doctree):
         block.setdefault("language", "none")
 
 
-def describe_thumbnails(app, doctree):
-    """Give the picture on each card the text of the lesson's first figure; sphinx-gallery leaves it empty."""
-    for image in doctree.findall(nodes.image):
-        found = re.search(r"/sphx_glr_(\w+)_thumb\.png$", image["uri"])
-        if found:
-            page = (GALLERY / f"{found[1]}.rst").read_text(encoding="utf-8")
-            figures = re.findall(r"^ +:alt: (.*)", page, re.MULTILINE)  # none where the lesson failed
-            image["alt"] = next(iter(figures), "")
+def leave_out_thumbnails(app, doctree):
+    """Leave the list of the lessons without pictures: whole figures are too small there, and home has parts of them."""
+    for image in list(doctree.findall(nodes.image)):
+        if image["uri"].endswith("_thumb.png"):
+            image.parent.remove(image)
 
 
 def shorten_folders(app):

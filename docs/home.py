@@ -23,14 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 class LessonCard(SphinxDirective):
-    """A lesson's card: one panel of its figure, its title and question, and how long it takes.
+    """A lesson's card: one panel of its figure or some lines of its code, its title and question, how long it takes.
 
-    ``panel`` is the part of the committed figure to show: left, top, right, bottom in per cent. ``after`` names the
-    lessons to read first. The texts are paragraphs of the page, so that they can be translated like any others.
+    ``panel`` is the part of the committed figure to show: left, top, right, bottom in per cent. ``code`` is what the
+    first and the last line contain, with a slash between. ``after`` names the lessons to read first. The texts are
+    paragraphs of the page, so that they can be translated like any others.
     """
 
     required_arguments = 1
-    option_spec = {"panel": lambda text: [float(part) for part in text.split()], "after": directives.unchanged}  # noqa: RUF012
+    option_spec = {  # noqa: RUF012
+        "panel": lambda text: [float(part) for part in text.split()],
+        "code": lambda text: text.split(" / "),
+        "after": directives.unchanged,
+    }
 
     def run(self):
         """Return the nodes of the card."""
@@ -38,18 +43,12 @@ class LessonCard(SphinxDirective):
         figure = ROOT / "figures" / f"{lesson.name}.png"
         for source in (lesson.path, figure, results.FILE, readme.__file__, __file__):
             self.env.note_dependency(source)
-        PANELS.mkdir(parents=True, exist_ok=True)
-        panel, cut = crop(Image.open(figure).convert("RGB"), self.options.get("panel", [0, 0, 100, 100]))
-        panel.save(PANELS / figure.name)
-        if cut:
-            where = self.get_location()
-            logger.warning("the panel of %s cuts through what the figure shows", lesson.name, location=where)
         seconds = seconds_to_run(lesson)
         facts = "{read} min to read." if seconds is None else "{read} min to read, {run} s to run."
         facts += " Read {after} first." if "after" in self.options else ""
+        shown = self.code(lesson) if "code" in self.options else self.panel(lesson, figure)
         text = f"""
-.. image:: /_build/panels/{figure.name}
-   :alt: {lesson.title}: {lesson.question}
+{shown}
 
 :doc:`{lesson.name[:2]} {lesson.title} </gallery/{lesson.name}>`
 
@@ -64,6 +63,22 @@ class LessonCard(SphinxDirective):
             "after": ", ".join(self.options.get("after", "").split()),
         }
         return [card]
+
+    def panel(self, lesson, figure):
+        """Cut the panel out of the figure, and return the RST that shows it."""
+        PANELS.mkdir(parents=True, exist_ok=True)
+        panel, cut = crop(Image.open(figure).convert("RGB"), self.options["panel"])
+        panel.save(PANELS / figure.name)
+        if cut:
+            where = self.get_location()
+            logger.warning("the panel of %s cuts through what the figure shows", lesson.name, location=where)
+        return f".. image:: /_build/panels/{figure.name}\n   :alt: {lesson.title}: {lesson.question}"
+
+    def code(self, lesson):
+        """Return the RST that shows the lines of the lesson's code."""
+        first, last = self.options["code"]
+        options = f":language: python\n   :start-at: {first}\n   :end-at: {last}\n   :dedent:"
+        return f".. literalinclude:: ../scripts/{lesson.name}.py\n   {options}"
 
 
 def crop(figure, box):

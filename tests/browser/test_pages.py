@@ -91,12 +91,64 @@ def test_home_has_a_card_for_every_lesson_in_reading_order(browser, site):
     assert [card.text.replace("’", "'") for card in cards] == [
         f"{lesson.name[:2]} {lesson.title}" for lesson in lessons.find()
     ]
+    assert len(browser.find_elements("css selector", ".lesson-card > :is(img, div):first-child")) == len(cards)
     panels = browser.find_elements("css selector", ".lesson-card img")
-    assert len(panels) == len(cards)
+    assert len(panels) > len(cards) / 2
     for panel in panels:
         assert panel.size["width"] > 300
+        assert panel.size["width"] > panel.get_property("naturalWidth") / 2, "the text in the picture can be read"
     cards[6].click()
     assert browser.current_url == f"{site}/{LESSON}"
+
+
+def test_the_code_on_a_card_is_the_lesson_s_and_all_of_it_is_seen(browser, site):
+    for width in (1280, 380):
+        resize(browser, width, 900)
+        open_page(browser, f"{site}/index.html")
+        codes = browser.find_elements("css selector", ".lesson-card pre")
+        assert "dL_dz = (p - onehot) / n" in [line.rstrip() for code in codes for line in code.text.splitlines()]
+        for code in codes:
+            assert "#" not in code.text
+            assert code.get_property("scrollWidth") <= code.get_property("clientWidth")
+
+
+def test_on_a_phone_home_shows_the_graph_alone_and_large(browser, site):
+    resize(browser, 380, 900)
+    open_page(browser, f"{site}/index.html")
+    picture = browser.find_element("css selector", ".hero img")
+    assert picture.size["height"] > 0.8 * picture.size["width"]
+
+
+def test_the_list_of_the_lessons_has_no_pictures(browser, site):
+    open_page(browser, f"{site}/gallery/index.html")
+    assert len(browser.find_elements("css selector", ".sphx-glr-thumbcontainer a")) == len(lessons.find())
+    assert not browser.find_elements("css selector", "article img")
+
+
+@pytest.mark.parametrize(("page", "word"), [("teaching.html", "--hint"), ("practice.html", "--hint")])
+def test_an_option_is_not_broken_after_its_hyphens(browser, site, page, word):
+    heights = """return [...document.querySelectorAll("article :is(p, td) code")]
+      .filter(e => e.textContent === arguments[0])
+      .map(e => e.firstElementChild.getBoundingClientRect().height / parseFloat(getComputedStyle(e).lineHeight))"""
+    for width in range(320, 460, 20):  # somewhere here it meets the end of a line
+        resize(browser, width, 900)
+        open_page(browser, f"{site}/{page}")
+        lines = browser.execute_script(heights, word)
+        assert lines
+        assert max(lines) < 1.5, width
+
+
+def test_an_equation_in_a_sentence_has_no_scroll_bar(browser, site):
+    for width in (1280, 380):
+        resize(browser, width, 900)
+        open_page(browser, f"{site}/derivations.html")
+        styles = browser.execute_script(
+            """return [...document.querySelectorAll("mjx-container:not([display])")]
+              .map(e => [getComputedStyle(e).overflowX, e.getBoundingClientRect().right])"""
+        )
+        assert len(styles) > 10
+        for overflow, right in styles:
+            assert (overflow, right <= width) == ("visible", True)
 
 
 def test_the_stepper_is_the_first_thing_to_do(browser, site):

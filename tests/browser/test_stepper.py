@@ -389,6 +389,23 @@ def test_graph_formula_and_next_are_in_view_on_a_small_laptop(page):
         page.browser.execute_script("arguments[0].click()", page.find("#stepper-sigmoid"))
 
 
+def test_on_a_phone_the_graph_begins_in_the_upper_half(page):
+    resize(page.browser, 380, 760)
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    assert page.browser.execute_script(top, "#stepper .graph") < 330
+    for option in (".switch", ".rate", ".reset"):
+        assert page.browser.execute_script(top, f"#stepper {option}") > page.browser.execute_script(top, ".legend")
+
+
+def test_on_a_phone_what_is_wrong_with_a_number_is_said_in_view(page):
+    resize(page.browser, 380, 760)
+    page.type("learning_rate", "much")
+    page.browser.execute_script("arguments[0].scrollIntoView({block: 'end'})", page.find("#stepper-learning_rate"))
+    box = "const r = arguments[0].getBoundingClientRect(); return [r.top, r.bottom]"
+    top, bottom = page.browser.execute_script(box, page.find("#stepper .invalid"))
+    assert 0 < top < bottom < 300
+
+
 def test_on_a_phone_the_bar_with_next_stays_in_view(page):
     resize(page.browser, 380, 760)
     for place in ("start", "end"):  # the graph at the top of the window, or its end at the lower edge
