@@ -24,6 +24,7 @@ test-all: .venv/installed-test
 
 docs: .venv/installed-docs docs/_build/wheel/made
 	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going --quiet -D language=zh_CN docs docs/_build/html/zh
 	$(BIN)/python docs/check_site.py
 
 lint: .venv/installed-dev

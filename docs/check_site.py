@@ -40,7 +40,8 @@ def problems(site):
     sources = [path.stem for path in DOCS.iterdir() if path.suffix in (".rst", ".md")]
     names = [lesson.name for lesson in lessons.find()]
     expected = [f"{name}.html" for name in (*sources, "search", "gallery/index", *(f"gallery/{n}" for n in names))]
-    found = [f"{name}: missing" for name in (*expected, "searchindex.js") if not (site / name).is_file()]
+    expected = [f"{edition}{name}" for edition in ("", "zh/") for name in (*expected, "searchindex.js")]
+    found = [f"{name}: missing" for name in expected if not (site / name).is_file()]
     pages = {path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
     for path, page in pages.items():
         name = path.relative_to(site)

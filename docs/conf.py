@@ -17,7 +17,7 @@ highlight_language = "none"
 rst_epilog = f".. |wheel| replace:: :download:`{extension.wheel_name()} </_build/wheel/{extension.wheel_name()}>`"
 exclude_patterns = ["_build", "gallery/sg_execution_times.rst", "**/GALLERY_HEADER.rst"]
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_gallery.gen_gallery"]
-extensions += ["extension", "exercises", "home", "lesson_pages", "notebooks", "_ext_steps"]
+extensions += ["extension", "exercises", "home", "lesson_pages", "notebooks", "_ext_steps", "chinese"]
 
 # The pages load nothing from other hosts, so MathJax is on the site; and they show no execution times.
 html_math_renderer = "mathjax"  # there are two, and Sphinx would take the one without MathJax
@@ -47,12 +47,14 @@ html_title = "tf-backprop: back-propagation in TensorFlow 2"
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark, as in the reader's system
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["site.css", "lesson.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": project},
     "header_links_before_dropdown": 5,
+    "navbar_persistent": ["search-button", "language"],
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": {"[!g]*": ["page-toc"]},  # not in gallery/, because the lessons' lines are long
     "footer_start": ["copyright"],

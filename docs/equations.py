@@ -9,16 +9,17 @@ import re
 QUANTITIES = ("leak", "under", "momentum", "learning_rate")
 SYMBOLS = {
     "σ": r"\sigma",
+    "β": r"\beta",
     "ε": r"\varepsilon",
     "y_hat": r"\hat{y}",
     "<-": r"\leftarrow",
     "·": r"\cdot",
     "...": r"\dots",
 }
-POWERS = {"²": "^2", "ᵀ": r"^\mathsf{T}", "'": "'"}
+POWERS = {"²": "^2", "ᵀ": r"^\mathsf{T}", "ᵗ": "^t", "'": "'"}
 
 END = r"(?![A-Za-z0-9_])"  # for Python ² and ᵀ are letters
-NAME = r"y_hat|[A-Za-zσε](?:\d|_\w|_\([^()]*\))?"
+NAME = r"y_hat|[A-Za-zσβε](?:\d|_\w|_\([^()]*\))?"
 TOKENS = {
     "derivative": rf"d(?:{NAME})[/_]d(?:{NAME}){END}",  # dL/dW, and dL_dW as the code writes it
     "quantity": rf"(?:{'|'.join(QUANTITIES)}){END}",
@@ -26,7 +27,7 @@ TOKENS = {
     "number": r"\d+",
     "word": rf"[a-z]{{2,}}{END}",  # a function in front of its bracket, and otherwise a word between formulas
     "sum": r"Σ(?:_\w)?",
-    "sign": r"<-|\.\.\.|[-+·/=<>,()\[\]^²ᵀ'√]",
+    "sign": r"<-|\.\.\.|[-+·/=<>,()\[\]^²ᵀᵗ'√]",
 }
 TOKEN = re.compile(r"(?P<gap> *)(?:" + "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in TOKENS.items()) + ")")
 RELATIONS = ("=", "<-", "<", ">")
@@ -195,7 +196,8 @@ class _Parser:
         if text == "(":
             return self.powers_of_bracket()
         if text == "√":
-            return rf"\sqrt{{{self.factor()[0]}}}", None
+            tex, bare = self.factor()
+            return rf"\sqrt{{{bare or tex}}}", None
         if kind == "sum":
             return rf"\sum{text[1:]} {self.term()}", None
         if kind == "derivative":

@@ -12,9 +12,9 @@ Forward and backward, for n points x of the unit square; y (n, 1) is 1 where x0 
     dL_dw2    = hᵀ dL_dy_hat           (3, n) (n, 1) -> (3, 1)
     dL_dh     = dL_dy_hat w2ᵀ          (n, 1) (1, 3) -> (n, 3)
     dL_dw1    = xᵀ dL_dh               (2, n) (n, 3) -> (2, 3)
-    momentum    m <- momentum m + dL_dw,  w <- w - learning_rate m           w: w1 or w2
-    Adam        m <- β1 m + (1 - β1) dL_dw,  v <- β2 v + (1 - β2) dL_dw²
-                c = √(1 - β2ᵗ) / (1 - β1ᵗ),  w <- w - learning_rate c m / (√v + ε)
+    momentum       m <- momentum m + dL_dw,  w <- w - learning_rate m             w: w1 or w2
+    Adam's means   m <- β1 m + (1 - β1) dL_dw,  v <- β2 v + (1 - β2) dL_dw²
+    Adam's step    w <- w - learning_rate c m / (√v + ε),  c = √(1 - β2ᵗ) / (1 - β1ᵗ)
 
 What you should see: momentum is the first to reach the floor, which is the loss of the best linear
 map. Adam starts slowest and comes second, and descent is still above the floor at the last step.

@@ -7,7 +7,7 @@ How good is softmax regression on MNIST, and on which digits is it bad?
 For a batch of n images x (n, 784) with labels y (n,)::
 
     z     = x W + b,  p = softmax(z)         logits and probabilities, both (n, 10)
-    L     = mean(-log p[y])                  loss ()
+    L     = mean(-log p[y])                  a scalar
     dL/dz = (p - onehot(y)) / n              (n, 10); the n comes from the mean
     dL/dW = xᵀ dL/dz                         (784, n) @ (n, 10) -> (784, 10)
     dL/db = column sums of dL/dz             (10,)

@@ -8,7 +8,7 @@ step?
 For a batch of n images x (n, 784) with labels y (n,)::
 
     z = x W + b                              logits (n, 10)
-    L = mean(-log softmax(z)[y])             loss ()
+    L = mean(-log softmax(z)[y])             a scalar
     dL/dW, dL/db                             from the tape, with the shapes of W and b
     W <- W - learning_rate dL/dW             and b likewise: this is all that plain SGD does
 

@@ -7,7 +7,7 @@ How good is softmax regression when the tape derives the gradient and we take th
 For a batch of n images x (n, 784) with labels y (n,)::
 
     z = x W + b                              logits (n, 10)
-    L = mean(-log softmax(z)[y])             loss ()
+    L = mean(-log softmax(z)[y])             a scalar
     dL/dW, dL/db                             from the tape, with the shapes of W and b
     W <- W - learning_rate dL/dW             and b likewise
 

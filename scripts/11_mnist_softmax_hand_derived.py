@@ -7,7 +7,7 @@ What is the gradient of softmax regression on paper, and does it train as the ta
 For a batch of n images x (n, 784) with labels y (n,)::
 
     z     = x W + b,  p = softmax(z)         logits and probabilities, both (n, 10)
-    L     = mean(-log p[y])                  loss (); p[y]: of each row, the p of its label
+    L     = mean(-log p[y])                  a scalar; p[y]: of each row, the p of its label
     dL/dz = (p - onehot(y)) / n              (n, 10); the n comes from the mean
     dL/dW = xᵀ dL/dz                         (784, n) @ (n, 10) -> (784, 10)
     dL/db = column sums of dL/dz             (10,)

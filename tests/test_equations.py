@@ -16,9 +16,11 @@ LESSONS = [pytest.param(lesson, id=lesson.name) for lesson in lessons.find()]
 PLAIN = {
     r"\hat{y}": "y_hat",
     r"\sigma": "σ",
+    r"\beta": "β",
     r"\varepsilon": "ε",
     r"^\mathsf{T}": "ᵀ",
     "^2": "²",
+    "^t": "ᵗ",
     r"\leftarrow": "<-",
     r"\to": "->",
     r"\sum": "Σ",
@@ -35,7 +37,7 @@ def blocks(lesson):
 
 def symbols(text):
     """Return names, numbers and signs in the order in which they are read, without brackets and bars of fractions."""
-    return re.findall(r"[A-Za-zσε]+|\d+|<-|->|[-+=<>@²ᵀΣ√]", text)
+    return re.findall(r"[A-Za-zσβε]+|\d+|<-|->|[-+=<>@²ᵀᵗΣ√]", text)
 
 
 def plain(tex):
@@ -71,6 +73,7 @@ def test_every_symbol_of_a_lessons_equations_is_typeset_in_its_place(lesson):
         ("W    <- W - learning_rate m", r"W & \leftarrow W - \text{learning\_rate}\, m"),
         ("ReLU   a = max(z, 0)   a scalar", r"\text{ReLU}\quad & a = \operatorname{max}(z, 0) && \text{a scalar}"),
         ("v = 0 where z < 0, and 1 elsewhere", r"v & = 0\text{ where }z < 0, \text{ and }1\text{ elsewhere }"),
+        ("c = √(1 - β2ᵗ)", r"c & = \sqrt{1 - \beta_{2}^t}"),
         ("m = dL_dw²", r"m & = \left(\frac{dL}{dw}\right)^2"),
     ],
 )
