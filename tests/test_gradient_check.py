@@ -1,6 +1,8 @@
 # ruff: noqa: E731 - the functions here are the readers' short ones
 """What ``check_gradients`` passes, flags, warns of and refuses; which mistake it names is in test_diagnosis.py."""
 
+import json
+import pickle
 import subprocess
 import sys
 import time

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from tf_backprop.support.errors import LessonError, UsageError
-from tf_backprop.support.language import of_lesson
+from tf_backprop.support.language import of_lesson, say
 from tf_backprop.support.startup import ctrl_c_ends_the_process
 
 Result = TypeVar("Result")
@@ -81,7 +81,7 @@ def _fail(message: str, status: int) -> NoReturn:
     """Write one line on standard error and end the process with `status`."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
+    print(say("error: {message}", message=message), file=sys.stderr)
     sys.exit(status)
 
 
