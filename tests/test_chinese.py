@@ -26,6 +26,10 @@ with (Path(__file__).parent / "data" / "glossary.csv").open(encoding="utf-8", ne
 OTHER_SENSES = {
     ("errata", "label", "Every label is one too low."),
     ("gallery/14_mnist_softmax_distributed", "cost", "What you should see"),
+    ("messages", "activation", "with activation="),  # the names of arguments
+    ("messages", "gradient", "gradients returns"),
+    ("messages", "gradient", "the parameters are a {ours}, so gradients"),
+    ("messages", "gradient", "Two calls of gradients"),
 }
 
 HAN = r"[\u3400-\u9fff]"

@@ -59,20 +59,32 @@ def template(path: Path) -> Catalog:
 
 
 def templates(source: str) -> list[str]:
-    """Return the templates of the messages in a program: what `say` is called with, and how `joined` joins."""
-    tree, found = ast.parse(source), {}
+    """Return the templates of the messages in a program: what `say` is called with, and how `joined` joins.
+
+    A template is written where `say` is called, or is given a name in the same function before.
+    """
+    tree, found, named = ast.parse(source), {}, {}
     for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef | ast.Module):
-            continue
-        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-        called = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "say"]
-        names = {node.id for node in called if isinstance(node, ast.Name)}
-        assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
-        pairs = [pair for node in assigned for pair in _pairs(node)]
-        called += [value for name, value in pairs if isinstance(function, ast.FunctionDef) and name in names]
-        called += [node for node in ast.walk(function) if isinstance(node, ast.Constant) and "{b}" in str(node.value)]
-        found |= {(n.lineno, n.col_offset): n.value for n in called if isinstance(n, ast.Constant)}
-    return [text for _, text in sorted(found.items()) if isinstance(text, str)]
+        if isinstance(function, ast.FunctionDef):
+            pairs = [pair for node in ast.walk(function) if isinstance(node, ast.Assign) for pair in _pairs(node)]
+            texts = [(name, value) for name, value in pairs if isinstance(value, ast.Constant)]
+            for call in _calls(function):
+                named.setdefault(call, []).extend(value for name, value in texts if name == ast.unparse(call.args[0]))
+    for call in _calls(tree):
+        here = [call.args[0]] if isinstance(call.args[0], ast.Constant) else named.get(call, [])
+        if not here:
+            raise ValueError(f"line {call.lineno}: the template of a message must stand there, or in the function")
+        found |= {(node.lineno, node.col_offset): node.value for node in here}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and "{b}" in str(node.value):
+            found[node.lineno, node.col_offset] = node.value
+    return [text for _, text in sorted(found.items())]
+
+
+def _calls(tree: ast.AST) -> list[ast.Call]:
+    """Return the calls of `say` in a program, but for that in `joined`, whose pairs are found by their {b}."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "say"]
+    return [call for call in calls if ast.unparse(call.args[0]) != "pair"]
 
 
 def _pairs(node: ast.Assign) -> list[tuple[str, ast.expr]]:
@@ -88,7 +100,7 @@ def messages() -> Catalog:
     texts = Catalog(locale="zh_CN")
     for path in sorted(language.FOLDER.parents[1].rglob("*.py")):
         for text in templates(path.read_text(encoding="utf-8")):
-            texts.add(text)
+            texts.add(text)  # once, wherever it stands
     return texts
 
 

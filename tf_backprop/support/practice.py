@@ -662,7 +662,7 @@ def _raise_unless_solved(found: Sequence[tuple[lessons.Lesson, Outcome]]) -> Non
     text = "exercise {number}: {state}"
     unsolved = [say(text, number=lesson.name[:2], state=one.state) for lesson, one in found if not one.solved]
     if unsolved:
-        raise UnsolvedError(say("not solved yet: {exercises}", exercises=joined(unsolved, "{a}; {b}")))
+        raise UnsolvedError(say("not solved yet: {what}", what=joined(unsolved, "{a}; {b}")))
 
 
 def _tell(outcome: Outcome, hint: bool, answer: bool, for_hint: str, for_answer: str) -> None:
