@@ -92,12 +92,13 @@ def rewrite(app, docname, source):
         if docname == f"gallery/{lesson.name}":
             for name in SOURCES:
                 app.env.note_dependency(str(HERE / name))
-            source[0] = page(source[0], lesson, typesets=app.config.html_math_renderer != "text")
+            typesets, data = app.config.html_math_renderer != "text", "data: scikit-learn's digits"
+            data = "data: " if app.builder.name == "gettext" else data  # a catalogue has the texts of every build
+            source[0] = page(source[0], lesson, typesets, on_digits=data in source[0])
 
 
-def page(text, lesson, typesets=True):
+def page(text, lesson, typesets, on_digits):
     """Return a lesson's page, given what sphinx-gallery has written; without MathJax, equations stay as typed."""
-    on_digits = "data: scikit-learn's digits" in text
     opening, *cells = re.split(r"\.\. GENERATED FROM PYTHON SOURCE LINES .*\n", text)
     explained, cells[-1] = _taken_out(EXPLAINED, cells[-1])
     figures, cells[-1] = _taken_out(FIGURE, cells[-1])
@@ -115,9 +116,8 @@ def page(text, lesson, typesets=True):
         opening = re.sub(EQUATIONS, _typeset, opening, count=1)
     pictures = "".join(_picture(match["file"], match["text"]) for match in figures)
     if on_digits:
-        of_mnist = _picture(f"/../figures/{lesson.name}.png", f"{lesson.title}, on MNIST: {seen(lesson)}")
-        of_digits = pictures.replace(f"{lesson.title}: ", f"{lesson.title}, on the digits: ")
-        pictures = f"On MNIST:\n\n{of_mnist}On the digits, in the run of this page:\n\n{of_digits}"
+        of_mnist = _picture(f"/../figures/{lesson.name}.png", f"{lesson.title}: {seen(lesson)}")
+        pictures = f"On MNIST:\n\n{of_mnist}On the digits, in the run of this page:\n\n{pictures}"
     beside = pictures + _links(lesson)
     opening = re.sub(rf"(?m)^{lessons.SEEN}(?:.+\n)+\n", lambda match: match[0] + beside, opening, count=1)
     return opening + "".join(cells)

@@ -6,7 +6,8 @@ How do gradient descent, momentum and Adam differ on one network, from one start
 
 Forward and backward, for n points x of the unit square; y (n, 1) is 1 where x0 + x1 < 1, else 0::
 
-    h         = x w1,  y_hat = h w2    (n, 2) (2, 3) -> (n, 3),  (n, 3) (3, 1) -> (n, 1)
+    h         = x w1                   (n, 2) (2, 3) -> (n, 3)
+    y_hat     = h w2                   (n, 3) (3, 1) -> (n, 1)
     L         = mean((y_hat - y)²)     a scalar
     dL_dy_hat = 2 (y_hat - y) / n      (n, 1)
     dL_dw2    = hᵀ dL_dy_hat           (3, n) (n, 1) -> (3, 1)
@@ -17,8 +18,7 @@ Forward and backward, for n points x of the unit square; y (n, 1) is 1 where x0 
     Adam's step    w <- w - learning_rate c m / (√v + ε),  c = √(1 - β2ᵗ) / (1 - β1ᵗ)
 
 What you should see: momentum is the first to reach the floor, which is the loss of the best linear
-map. Adam starts slowest and comes second, and descent is still above the floor at the last step.
-No optimizer gets below the floor: without an activation, x w1 w2 is one linear map. The loss falls
+map. None gets below it, because without an activation x w1 w2 is one linear map. The loss falls
 nicely, and still the network is wrong on more than half of the unit square.
 
 Try
