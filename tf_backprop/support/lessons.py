@@ -49,8 +49,8 @@ def select(names: Sequence[str], folder: Path = SCRIPTS) -> list[Lesson]:
     for name in names:
         key = Path(name).name.removesuffix(".py")
         if key not in by_name:
-            text, names = "there is no lesson {name}: they are {names}", joined(lesson.name for lesson in every)
-            raise UsageError(say(text, name=name, names=names))
+            they = joined(lesson.name for lesson in every)
+            raise UsageError(say("there is no lesson {name}: they are {names}", name=name, names=they))
         chosen.append(by_name[key])
     return list(dict.fromkeys(chosen)) if names else every
 
