@@ -155,7 +155,12 @@ def test_the_locale_of_a_system_without_variables(name, speak, monkeypatch):
     assert language.language() == "zh"
 
 
-def test_a_table_is_aligned_where_a_character_is_as_wide_as_two():
+@pytest.mark.parametrize("of_characters", [True, False], ids=["with wcwidth", "without"])
+def test_a_table_is_aligned_where_a_character_is_as_wide_as_two(of_characters, monkeypatch):
+    if of_characters:
+        pytest.importorskip("wcwidth")  # tabulate uses it where it is installed
+    else:
+        monkeypatch.setattr("tabulate.wcwidth", None)
     rows = [["W", "正确"], ["dL_dW", None]]
     assert language.aligned(["梯度", "结论"], rows).splitlines() == ["梯度    结论", "W       正确", "dL_dW   -"]
 
