@@ -85,9 +85,8 @@ def of_lesson() -> Iterator[None]:
         _asked, _in_lesson = before
 
 
-@functools.cache
 def catalogue() -> gettext.NullTranslations:
-    """Return the Chinese catalogue."""
+    """Return the Chinese catalogue, which gettext reads once."""
     return gettext.translation("tf_backprop", FOLDER, ["zh_CN"])
 
 
