@@ -104,10 +104,19 @@ def messages() -> Catalog:
     return texts
 
 
+class Undated(Catalog):
+    """A catalogue whose header says nothing that changes by itself: dates, and the version of Babel."""
+
+    mime_headers = (("Language", "zh_CN"), ("Content-Type", "text/plain; charset=utf-8"))
+
+
 def compiled(path: Path) -> bytes:
     """Return a catalogue as gettext reads it."""
-    file = io.BytesIO()
-    write_mo(file, read(path))
+    file, catalog = io.BytesIO(), Undated(locale="zh_CN")
+    for message in read(path):
+        if message.id:
+            catalog[message.id] = message
+    write_mo(file, catalog)
     return file.getvalue()
 
 
