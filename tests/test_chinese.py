@@ -126,8 +126,8 @@ def test_each_term_has_one_rendering(page):
     assert wrong == []
 
 
-@PAGES
-def test_chinese_is_typeset_as_chinese(page):
+def badly_typeset(text):
+    """Return what in `text` is not as Chinese is typeset: the rule, and where."""
     rules = {
         "您, 请, 进行": r"[您请]|进行",
         "a space between Chinese and Latin": rf"{HAN}[A-Za-z0-9]|[A-Za-z0-9%]{HAN}",
@@ -138,18 +138,28 @@ def test_chinese_is_typeset_as_chinese(page):
         "no space beside Chinese punctuation": r"\S [，。：；！？、（）“”]|[，。：；！？、（）] (?=\S)",
         "no Chinese punctuation in a shape": r"\(\w+，",
     }
-    wrong = []
-    for message in messages(page):
-        text = re.sub(r" {2,}", " ", message.string) if "\n" in message.id else message.string
-        shown = re.findall(r":\w+:`([^`<]*[^`< ]) *<", text)  # the texts of links
-        text = re.sub(r"(?::\w+:)?`+[^`]+`+", "`·`", text)
-        wrong += [
-            (rule, found[0], text)
-            for rule, pattern in rules.items()
-            for part in (text, *shown)
-            for found in re.finditer(pattern, part)
-        ]
-    assert wrong == []
+    shown = re.findall(r":\w+:`([^`<]*[^`< ]) *<", text)  # the texts of links
+    text = re.sub(r"(?::\w+:)?`+[^`]+`+", "`·`", text)
+    return [
+        (rule, found[0], text)
+        for rule, pattern in rules.items()
+        for part in (text, *shown)
+        for found in re.finditer(pattern, part)
+    ]
+
+
+@PAGES
+def test_chinese_is_typeset_as_chinese(page):
+    texts = (re.sub(r" {2,}", " ", m.string) if "\n" in m.id else m.string for m in messages(page))
+    assert [wrong for text in texts for wrong in badly_typeset(text)] == []
+
+
+def test_the_readme_is_typeset_as_chinese_and_has_the_terms():
+    readme = (catalogues.DOCS.parent / "README.zh-CN.md").read_text(encoding="utf-8")
+    readme = re.sub(r"```.*?```|<!--.*?-->", "", readme, flags=re.DOTALL)
+    texts = [text.strip() for line in readme.splitlines() for text in line.split("|")]
+    assert [wrong for text in texts for wrong in badly_typeset(text)] == []
+    assert [term["not"] for term in GLOSSARY if term["not"] and term["not"] in readme] == []
 
 
 # The built pages
