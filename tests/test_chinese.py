@@ -135,7 +135,7 @@ def badly_typeset(text):
         "one space": r"\S  +\S",
         "Chinese punctuation": rf"{HAN} ?(?:[,;:?!](?![\w/])|\.(?!\w)|\.\.\.|\((?=[A-Za-z]{{3}})|[\"'])|[(\"']{HAN}",
         "Chinese punctuation before Chinese": rf"(?<!\(n)[,;:?!] ?{HAN}",
-        "no space beside Chinese punctuation": r"\S [，。：；！？、（）“”]|[，。：；！？、（）] (?=[^\s·])",
+        "no space beside Chinese punctuation": r"\S [，。：；！？、（）“”]|[，。：；！？、（）] (?=\S)",
         "no Chinese punctuation in a shape": r"\(\w+，",
     }
     shown = re.findall(r":\w+:`([^`<]*[^`< ]) *<", text)  # the texts of links
