@@ -126,6 +126,18 @@ def test_each_term_has_one_rendering(page):
     assert wrong == []
 
 
+@PAGES
+def test_no_latin_word_is_in_chinese_alone(page):
+    """A name is not misspelt, as in "tan" for "tanh": the English text has each Latin word of the Chinese one."""
+    wrong = []
+    for message in messages(page):
+        english = {word.casefold() for word in re.findall(r"[A-Za-z]+", message.id)}
+        chinese = re.sub(r"“[^”]*”|（[A-Za-z -]*）", "", message.string)  # quotations, and terms in English
+        found = {word.casefold() for word in re.findall(r"[A-Za-z]+", chinese)} - {"gb", "gzip"}
+        wrong += [(word, chinese) for word in found if not {word, f"{word}s"} & english]
+    assert wrong == []
+
+
 def badly_typeset(text):
     """Return what in `text` is not as Chinese is typeset: the rule, and where."""
     rules = {
