@@ -107,7 +107,7 @@ def catalogue(page):
 
 def lesson_texts():
     """Return the Chinese for the title and the question of each lesson, and for what one should see."""
-    texts = {}
+    texts = dict(catalogue("sphinx"))
     for lesson in lessons.find():
         found = catalogue(f"gallery/{lesson.name}")
         title = found.get(f"{lesson.name[:2]} {lesson.title}")
@@ -117,7 +117,9 @@ def lesson_texts():
             texts[lesson.question] = found[lesson.question]
         for english, chinese in found.items():
             if english.startswith(lessons.SEEN):
-                texts[seen(lesson)] = re.sub("[`*]", "", chinese.partition("：")[2])
+                text = re.sub("[`*]", "", chinese.partition("：")[2])
+                texts[seen(lesson)] = text
+                texts[seen(lesson).partition(". ")[0]] = text.partition("。")[0]
     return texts
 
 

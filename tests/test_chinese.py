@@ -206,6 +206,8 @@ def test_no_text_on_a_chinese_page_is_english(chinese, page):
     sentence = re.compile(r"(?:\b[A-Za-z][a-z]+\b[,.;:]? ){3}\b[a-z]+")
     assert [text for text in texts if sentence.search(text) and not re.search(HAN, text)] == []
     assert [text for text in texts if re.search(r":\w+:`|``", text)] == []  # markup that stayed as it is written
+    seen = [m.id.removeprefix(lessons.SEEN).strip()[1:50] for m in messages(page) if m.id.startswith(lessons.SEEN)]
+    assert [text for text in texts if any(english in text for english in seen)] == []  # the text of MNIST's figure
 
 
 @pytest.mark.slow
