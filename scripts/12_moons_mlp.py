@@ -104,15 +104,15 @@ def gradients_by_hand(parameters, X, Y, activation="sigmoid"):
     dL_dW4 = tf.matmul(a3, dL_dz4, transpose_a=True)  # (25, n) (n, 2), a3ᵀ: sums over n
     dL_db4 = tf.reduce_sum(dL_dz4, axis=0)  # (2,), b4 was broadcast to all samples
 
-    dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * slope(a3)  # back through W4ᵀ
+    dL_dz3 = tf.matmul(dL_dz4, parameters["W4"], transpose_b=True) * slope(a3)  # W4ᵀ, then σ'(z3)
     dL_dW3 = tf.matmul(a2, dL_dz3, transpose_a=True)  # (50, n) (n, 25), a2ᵀ: sums over n
     dL_db3 = tf.reduce_sum(dL_dz3, axis=0)  # (25,), b3 was broadcast
 
-    dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * slope(a2)  # back through W3ᵀ
+    dL_dz2 = tf.matmul(dL_dz3, parameters["W3"], transpose_b=True) * slope(a2)  # W3ᵀ, then σ'(z2)
     dL_dW2 = tf.matmul(a1, dL_dz2, transpose_a=True)  # (25, n) (n, 50), a1ᵀ: sums over n
     dL_db2 = tf.reduce_sum(dL_dz2, axis=0)  # (50,), b2 was broadcast
 
-    dL_dz1 = tf.matmul(dL_dz2, parameters["W2"], transpose_b=True) * slope(a1)  # back through W2ᵀ
+    dL_dz1 = tf.matmul(dL_dz2, parameters["W2"], transpose_b=True) * slope(a1)  # W2ᵀ, then σ'(z1)
     dL_dW1 = tf.matmul(X, dL_dz1, transpose_a=True)  # (2, n) (n, 25), Xᵀ: sums over n
     dL_db1 = tf.reduce_sum(dL_dz1, axis=0)  # (25,), b1 was broadcast
 

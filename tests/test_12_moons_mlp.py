@@ -173,6 +173,7 @@ def test_compiled_training_is_what_numpy_does_one_sample_at_a_time(lesson, activ
         np.testing.assert_allclose(end[name], expected, rtol=0, atol=1e-3 * moved + 1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_program_has_no_padding_and_is_traced_once(tmp_path):
     fresh = lessons.load(lessons.SCRIPTS / "12_moons_mlp.py")
     fresh.main(epochs=25, activation="tanh", figures=tmp_path)  # calls of 0, 10, 10 and 5 epochs
@@ -186,6 +187,7 @@ def test_program_has_no_padding_and_is_traced_once(tmp_path):
         assert padded not in program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_reaches_the_best_possible_accuracy_from_many_seeds(lesson, activation):
     (X, y), test = datasets.moons()
@@ -236,6 +238,7 @@ def test_number_of_records(lesson, epochs, records, tmp_path, monkeypatch):
 # Try, and the document's network
 
 
+@pytest.mark.slow
 def test_try_tanh_bends_the_boundary_much_sooner(lesson, trained, tmp_path):
     result = lesson.main(activation="tanh", epochs=100, figures=tmp_path)
     assert np.all(result.accuracy[result.epochs >= 30] > 0.96)
@@ -253,6 +256,7 @@ def test_try_frozen_biases_arrive_as_well_but_later(frozen, trained):
     assert 500 <= first_above(frozen, 0.96) <= 600
 
 
+@pytest.mark.slow
 def test_documents_own_code_gave_the_same_curve(frozen):
     # One run of the document's NumPy code, frozen biases and all, gave 89.2 and 89.0 % (documents.md, D5d). Later the
     # seeds are hundreds of epochs apart, and there is nothing to compare.

@@ -418,6 +418,7 @@ def test_a_server_that_drips(serve):
     assert time.monotonic() - start < 10  # though an answer comes all the time
 
 
+@pytest.mark.slow
 def test_two_at_once_with_an_empty_cache_both_end_well(serve, arrays, monkeypatch, tmp_path):
     body = io.BytesIO()
     npz(body, arrays)
@@ -435,6 +436,7 @@ print(datasets.images("mnist").name)
     assert [path.name for path in (tmp_path / "cache" / "tf-backprop").iterdir()] == ["mnist.npz"]
 
 
+@pytest.mark.slow
 def test_a_look_up_that_hangs(serve, monkeypatch):
     monkeypatch.setattr(mnist, "TIMEOUT", 0.5)
     monkeypatch.setattr(mnist.urllib.request, "urlopen", lambda url, timeout: time.sleep(30))

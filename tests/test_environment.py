@@ -278,6 +278,7 @@ def test_a_window_without_a_screen_is_one_line_after_the_results(tmp_path):
     assert "A at step 100" in out
 
 
+@pytest.mark.slow
 def test_files_of_the_reader_are_not_taken_for_pythons_own(tmp_path):
     for name in ("scripts", "tf_backprop"):
         shutil.copytree(lessons.SCRIPTS.parent / name, tmp_path / name)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,12 @@ def reachable(file, seen):
 def test_lessons_open_the_package_only(lesson):
     for name in imported(lesson.path):
         assert name.startswith("tf_backprop."), name
+
+
+def test_contributing_names_every_room():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The house")[2].partition("## ")[0]
+    for file in FILES:
+        assert file.stem == "__init__" or re.search(rf"\b{file.stem}\b", text), file.stem
 
 
 def test_tools_are_not_installed():

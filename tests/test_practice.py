@@ -311,7 +311,7 @@ def test_a_line_that_is_written_below_the_blank_one_counts(examined):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 4, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 5, 6, 7, 8))]
+    "seed", [4, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 1, 2, 3, 5, 6, 7, 8))]
 )
 def test_a_planted_fault_is_found_and_named_when_it_is_mended(seed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

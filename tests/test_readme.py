@@ -52,12 +52,10 @@ def test_the_first_screen_says_where_to_begin():
 
 
 def marks(lesson):
-    """Return that a lesson needs the real MNIST, or takes long."""
-    if "datasets.images(" in lesson.path.read_text("utf-8"):
-        return [pytest.mark.mnist, pytest.mark.slow]
-    return [pytest.mark.slow] if lesson.name == "12_moons_mlp" else []
+    return [pytest.mark.mnist] if "datasets.images(" in lesson.path.read_text("utf-8") else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lesson", [pytest.param(lesson, marks=marks(lesson), id=lesson.name) for lesson in lessons.find()]
 )

@@ -51,7 +51,7 @@ def python_m(*arguments, **environment):
 def test_a_lesson_is_what_its_file_says(folder):
     found = lessons.find(folder)
     assert [lesson.name for lesson in found] == ["01_good", "02_raises", "03_broken", "04_good"]
-    assert found[0][2:] == ("A title", "A question?", "Something.", "Re-runs D1.")
+    assert found[0][2:] == ("A title", "A question?")
 
 
 @pytest.mark.parametrize("names", [["04", "1"], ["4", "01_good"], ["scripts/04_good.py", "01", "1"]])
