@@ -1,11 +1,14 @@
 """Configures Sphinx, which makes the web gallery: ``make docs``. What Sphinx cannot do by itself is in extension.py."""
 
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # extension.py, which Sphinx and sphinx-gallery find by its name
 sys.path.insert(0, str(HERE.parent))  # this copy of tf_backprop
+
+os.environ["TF_BACKPROP_LANG"] = "en"  # whatever the locale: the Chinese pages are translated from the English ones
 
 import extension
 import notebooks

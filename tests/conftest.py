@@ -14,6 +14,7 @@ import matplotlib
 import pytest
 
 matplotlib.use("Agg")
+os.environ["TF_BACKPROP_LANG"] = "en"  # whatever the locale
 
 
 #: Files that take longest, to be started first: or one process would end long after the others.

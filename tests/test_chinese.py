@@ -17,6 +17,7 @@ ALL = {
 } - {"sphinx"}  # what the theme leaves in English
 
 PAGES = pytest.mark.parametrize("page", sorted(ALL))
+TEXTS = pytest.mark.parametrize("page", [*sorted(ALL), "messages"])  # those of the check and of practice too
 
 with (Path(__file__).parent / "data" / "glossary.csv").open(encoding="utf-8", newline="") as file:
     GLOSSARY = list(csv.DictReader(file))
@@ -25,6 +26,10 @@ with (Path(__file__).parent / "data" / "glossary.csv").open(encoding="utf-8", ne
 OTHER_SENSES = {
     ("errata", "label", "Every label is one too low."),
     ("gallery/14_mnist_softmax_distributed", "cost", "What you should see"),
+    ("messages", "activation", "with activation="),  # the names of arguments
+    ("messages", "gradient", "gradients returns"),
+    ("messages", "gradient", "the parameters are a {ours}, so gradients"),
+    ("messages", "gradient", "Two calls of gradients"),
 }
 
 HAN = r"[\u3400-\u9fff]"
@@ -34,7 +39,7 @@ MARKUP = {  # what is written between signs, and must be the same on both sides
     "link": r"\]\(([^)]*)\)",
     "address": r"<(https?://[^>]+)>",
     "name": r"\|\w+\|",
-    "placeholder": r"\{\w+\}",
+    "placeholder": r"\{\w+(?::[.\w]+)?\}",
 }
 
 
@@ -42,7 +47,8 @@ TEX_TEXT = r"\\text\{((?:[^{}]|\{[^{}]*\})*)\}"
 
 
 def messages(page):
-    return [message for message in catalogues.read(catalogues.CATALOGUES / f"{page}.po") if message.id]
+    path = catalogues.MESSAGES if page == "messages" else catalogues.CATALOGUES / f"{page}.po"
+    return [message for message in catalogues.read(path) if message.id]
 
 
 def parts(kind, text):
@@ -77,12 +83,12 @@ def test_each_page_has_a_catalogue():
     assert pages | {"gallery/index", *(f"gallery/{lesson.name}" for lesson in lessons.find())} == ALL
 
 
-@PAGES
+@TEXTS
 def test_every_text_is_translated(page):
     assert [message.id for message in messages(page) if not message.string or message.fuzzy] == []
 
 
-@PAGES
+@TEXTS
 def test_markup_numbers_and_formulas_are_the_same(page):
     wrong = []
     for message in messages(page):
@@ -109,7 +115,7 @@ def other_sense(page, word, text):
     return any((page, word) == sense[:2] and text.startswith(sense[2]) for sense in OTHER_SENSES)
 
 
-@PAGES
+@TEXTS
 def test_each_term_has_one_rendering(page):
     wrong = []
     for message in messages(page):
@@ -126,7 +132,7 @@ def test_each_term_has_one_rendering(page):
     assert wrong == []
 
 
-@PAGES
+@TEXTS
 def test_no_latin_word_is_in_chinese_alone(page):
     """A name is not misspelt, as in "tan" for "tanh": the English text has each Latin word of the Chinese one."""
     wrong = []
@@ -160,7 +166,7 @@ def badly_typeset(text):
     ]
 
 
-@PAGES
+@TEXTS
 def test_chinese_is_typeset_as_chinese(page):
     texts = (re.sub(r" {2,}", " ", m.string) if "\n" in m.id else m.string for m in messages(page))
     assert [wrong for text in texts for wrong in badly_typeset(text)] == []

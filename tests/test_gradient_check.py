@@ -1,6 +1,8 @@
 # ruff: noqa: E731 - the functions here are the readers' short ones
 """What ``check_gradients`` passes, flags, warns of and refuses; which mistake it names is in test_diagnosis.py."""
 
+import json
+import pickle
 import subprocess
 import sys
 import time
@@ -632,4 +634,6 @@ def test_pytorch(rng, batch):
 def test_a_report_is_made_of_plain_things(rng, batch):
     report = check_gradients(cross_entropy, by_hand, network(rng), *batch)
     assert isinstance(report, Report)
-    assert all(type(row.error) is float and type(row.ok) is bool and type(row.verdict) is str for row in report.rows)
+    assert all(type(row.error) is float and type(row.ok) is bool for row in report.rows)
+    assert [json.dumps(row.verdict) for row in report.rows] == ['"right"'] * 4
+    assert str(pickle.loads(pickle.dumps(report))) == str(report)

@@ -17,8 +17,8 @@ from PIL import Image
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
 FILES = sorted(ROOT.glob("tf_backprop/**/*.py"))
-#: Beside what the lessons need: the rooms that name a reader's mistake, and practice.
-BESIDE = {"calls", "slopes", "case", "judging", "diagnosis", "single_rows", "layers", "practice", "lines"}
+#: Beside what the lessons need: the rooms that name a reader's mistake, practice, and the language of both.
+BESIDE = {"calls", "slopes", "case", "judging", "diagnosis", "single_rows", "layers", "practice", "lines", "language"}
 
 
 def lines(files):

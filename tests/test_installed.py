@@ -79,6 +79,15 @@ def test_the_doctor_of_an_installed_package_looks_at_the_current_folder(installe
 
 
 @pytest.mark.slow
+def test_the_chinese_messages_travel_with_the_package(installed, tmp_path):
+    done = installed("tf-backprop", "practice", "11", cwd=tmp_path, LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1")
+    path = "practice/11_mnist_softmax_hand_derived.py"
+    assert (done.returncode, done.stdout) == (0, f"{path}：填好空着的行，然后运行它。\n"), done.stderr
+    done = installed("python", path, "--lang", "zh", cwd=tmp_path, PYTHONUTF8="1")
+    assert done.stderr == "错误：还没有解决：练习 11：3 行空着\n"
+
+
+@pytest.mark.slow
 def test_lesson_14_of_an_installed_package_starts_its_workers(installed, tmp_path):
     code = "from tf_backprop.__main__ import main; main()"
     done = installed("python", "-c", code, "14", "--data=digits", cwd=tmp_path)

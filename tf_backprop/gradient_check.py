@@ -6,8 +6,8 @@ from typing import NamedTuple
 from tf_backprop.support.calls import settle
 from tf_backprop.support.errors import GradientError
 from tf_backprop.support.judging import DIFFERENCE_TOLERANCE, Check, Row
+from tf_backprop.support.language import aligned, joined, say
 from tf_backprop.support.slopes import central_differences
-from tf_backprop.support.tables import table
 
 import numpy as np
 
@@ -31,20 +31,19 @@ class Report(NamedTuple):
     def raise_if_wrong(self) -> "Report":
         """Return this report, or raise `GradientError` with its text if a gradient is wrong."""
         if not self.ok:
-            wrong = ", ".join(self.label.format(row.name) for row in self.rows if not row.ok)
-            raise GradientError(f"{wrong}: not what the loss says\n{self}")
+            wrong = joined(self.label.format(row.name) for row in self.rows if not row.ok)
+            raise GradientError(say("{wrong}: not what the loss says\n{report}", wrong=wrong, report=self))
         return self
 
     def __str__(self) -> str:
         """Return the table, then the sentences, then the warnings."""
-        with_tape = any(row.from_tape is not None for row in self.rows)
-        columns = ["gradient", "shape", "relative error", *(["from the tape"] if with_tape else []), "verdict"]
-        rows = []
-        for row in self.rows:
-            cells = [self.label.format(row.name), str(row.shape), f"{row.error:.1e}"]
-            rows.append([*cells, *([row.from_tape] if with_tape else []), row.verdict])
-        warnings = [f"Warning: {warning}" for warning in self.warnings]
-        return "\n".join([table(columns, rows, as_is=True), *self.sentences, *self.where, *warnings])
+        columns = [say("gradient"), say("shape"), say("relative error"), say("from the tape"), say("verdict")]
+        named = [(self.label.format(row.name), row) for row in self.rows]
+        cells = [[name, row.shape, f"{row.error:.1e}", row.from_tape, row.verdict] for name, row in named]
+        if all(row.from_tape is None for row in self.rows):
+            columns, *cells = (row[:3] + row[4:] for row in (columns, *cells))
+        warnings = [say("Warning: {warning}", warning=warning) for warning in self.warnings]
+        return "\n".join([aligned(columns, cells), *map(str, (*self.sentences, *self.where, *warnings))])
 
 
 def check_gradients(

@@ -328,7 +328,7 @@ def table() -> str:
         for row in checked.rows:
             if not row.ok:
                 said.setdefault(row.verdict, []).append(row.name)
-        verdicts = "; ".join(f"{', '.join(names)}: {verdict}" for verdict, names in said.items())
+        verdicts = "; ".join(": ".join([", ".join(names), verdict]) for verdict, names in said.items())
         rows.append([mistake.name, verdicts, mistake.lesson])
     return report.table(["mistake", "what the check says", "lesson"], rows, "github", as_is=True)
 

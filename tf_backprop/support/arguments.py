@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from tf_backprop.support.errors import LessonError, UsageError
+from tf_backprop.support.language import of_lesson, say
 from tf_backprop.support.startup import ctrl_c_ends_the_process
 
 Result = TypeVar("Result")
@@ -34,6 +35,7 @@ SHARED_HELP = {
 }
 
 
+@of_lesson()
 def run(main: Callable[..., Result], args: Sequence[str] | None = None, exits: bool | None = None) -> Result:
     """Call `main` with what the command line says and return its result.
 
@@ -79,7 +81,7 @@ def _fail(message: str, status: int) -> NoReturn:
     """Write one line on standard error and end the process with `status`."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
+    print(say("error: {message}", message=message), file=sys.stderr)
     sys.exit(status)
 
 
@@ -94,12 +96,10 @@ def parse(main: Callable[..., Result], args: Sequence[str] | None = None) -> Cal
     An argument with a default is an option, one without is positional; ``*names`` takes any number of words.
     """
     parameters = inspect.signature(main).parameters.values()
-    text = inspect.cleandoc(main.__doc__ or "")
-    told = SHARED_HELP | dict(re.findall(r"^    (\w+): (.*)$", text.partition("Args:\n")[2], re.MULTILINE))
+    about, _, told = inspect.cleandoc(main.__doc__ or "").partition("Args:\n")
+    told = SHARED_HELP | dict(re.findall(r"^    (\w+): (.*)$", told, re.MULTILINE))
     parser = _Parser(
-        description=text.partition("Args:\n")[0].strip(),
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=about.strip(), allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     for parameter in parameters:
         name, optional = parameter.name, parameter.default is not parameter.empty

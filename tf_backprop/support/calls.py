@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tf_backprop.support.errors import GradientError
+from tf_backprop.support.language import joined, say
 
 import numpy as np
 
@@ -127,10 +128,15 @@ class Functions:
         if not first:
             return result
         changed = [name for name, a in zip(values, arrays, strict=True) if not same(a, self._rounded(values[name]))]
-        changed += [f"argument {i + 2}" for i, old in enumerate(before) if old is not None and not same(batch[i], old)]
+        changed += [
+            say("argument {number}", number=i + 2)
+            for i, old in enumerate(before)
+            if old is not None and not same(batch[i], old)
+        ]
         if changed:
-            what = f"{which} changes {', '.join(changed)} in place"
-            raise GradientError(f"{what}: write p = p - step and not p -= step, or work on a copy")
+            what = say("{which} changes {changed} in place", which=which, changed=joined(changed))
+            advice = say("write p = p - step and not p -= step, or work on a copy")
+            raise GradientError(joined([what, advice], "{a}: {b}"))
         self.trusted.add(which)  # it changes nothing, so that its batch can be used again
         self.converted = batch
         return result
@@ -144,11 +150,13 @@ class Functions:
         self.of_tensorflow = kind(result) == "tensorflow"
         number = to_numpy(result)
         if number.dtype.kind not in "fiub":
-            raise GradientError(f"loss returns {type(result).__name__}, and has to return one number")
+            raise GradientError(say("loss returns {kind}, and has to return one number", kind=type(result).__name__))
         if number.size != 1:
-            raise GradientError(
-                f"loss returns the shape {number.shape}, and has to be one number: a mean or a sum is missing"
+            text = say(
+                "loss returns the shape {shape}, and has to be one number: a mean or a sum is missing",
+                shape=number.shape,
             )
+            raise GradientError(text)
         self.fine &= number.dtype.itemsize > 4 or number.dtype.kind != "f"
         return float(number.reshape(()))
 
@@ -158,26 +166,25 @@ class Functions:
         """Return the gradients by the names of the parameters: None where one is None, no entry where there is none."""
         result = self._call("gradients", values, batch)
         if result is None:
-            raise GradientError("gradients returns None: is its return missing?")
+            raise GradientError(say("gradients returns None: is its return missing?"))
         if not isinstance(self.tree, Mapping | list | tuple) and isinstance(result, list | tuple):
             result = np.array([to_numpy(part) for part in result])
         found = named(result)
         if isinstance(self.tree, Mapping) != isinstance(result, Mapping) and len(self.given) > 1:
-            what = type(self.tree).__name__, type(result).__name__
-            raise GradientError(f"the parameters are a {what[0]}, so gradients has to return one too, not a {what[1]}")
+            text = "the parameters are a {ours}, so gradients has to return one too, not a {theirs}"
+            raise GradientError(say(text, ours=type(self.tree).__name__, theirs=type(result).__name__))
         surplus = [name for name in found if name not in self.given]
         if surplus:
-            ours = ", ".join(self.given)
-            raise GradientError(
-                f"gradients returns {', '.join(surplus)}, which no parameter is called: there are {ours}"
-            )
+            text = "gradients returns {surplus}, which no parameter is called: there are {ours}"
+            raise GradientError(say(text, surplus=joined(surplus), ours=joined(self.given)))
         return {name: None if g is None else self._gradient(name, g) for name, g in found.items()}
 
     def _gradient(self, name: str, value) -> np.ndarray:
         try:
             return to_numpy(value) + 0.0
         except Exception as error:
-            raise GradientError(f"the gradient for {name} is no array of numbers: {type(value).__name__}") from error
+            text = say("the gradient for {name} is no array of numbers: {kind}", name=name, kind=type(value).__name__)
+            raise GradientError(text) from error
 
     def tape(self, values: Mapping[str, np.ndarray], batch: Sequence | None = None) -> dict[str, np.ndarray | None]:
         """Return the gradients of TensorFlow's own tape, None where it has none."""
@@ -216,17 +223,21 @@ def explained(which: str, error: Exception) -> str:
     libraries = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", os.path.dirname(os.__file__))
     own = [frame for frame in frames if not any(part in frame.filename for part in libraries)]
     text = next(iter(str(error).strip().splitlines()), "")
-    where = f" at {os.path.basename(own[-1].filename)}:{own[-1].lineno}: {own[-1].line}" if own else ""
-    return f"{which} raises {type(error).__name__}: {text}{where}"
+    raised = say("{which} raises {kind}: {text}", which=which, kind=type(error).__name__, text=text)
+    if not own:
+        return raised
+    file, line, code = os.path.basename(own[-1].filename), own[-1].lineno, own[-1].line
+    return say("{raised} at {file}:{line}: {code}", raised=raised, file=file, line=line, code=code)
 
 
 def settle(loss: Callable, gradients: Callable, tree, batch: Sequence) -> Functions:
     """Return the functions in the highest precision in which both run; where they run in none, raise their error."""
     if not named(tree):
-        raise GradientError("there are no parameters")
+        raise GradientError(say("there are no parameters"))
     for name, value in named(tree).items():
         if value is None or to_numpy(value).dtype.kind not in "fiub":
-            raise GradientError(f"the parameter {name} is no array of numbers: {type(value).__name__}")
+            text = say("the parameter {name} is no array of numbers: {kind}", name=name, kind=type(value).__name__)
+            raise GradientError(text)
     in_numpy = all(kind(value) == "numpy" for value in [*named(tree).values(), *batch])
     ways = [(dtype, tensors) for tensors in (False, True) for dtype in ("float64", "float32")]
     errors = {}

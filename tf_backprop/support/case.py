@@ -20,6 +20,7 @@ class Finding(NamedTuple):
     sentence: str
     factor: float | None = None
     placed: bool = False  # whether the sentence says already where the mistake is
+    of_value: str = ""  # the sentence for a value that is no gradient, where it is another one
 
 
 class Case:

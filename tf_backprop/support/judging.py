@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tf_backprop.support.calls import Functions, has_rows, to_numpy
 from tf_backprop.support.case import Case, Context, Finding, OneRow, rms
 from tf_backprop.support.diagnosis import diagnose, wrong_shape
+from tf_backprop.support.language import joined, say
 from tf_backprop.support.layers import layers, where_to_look
 from tf_backprop.support.slopes import Slope, Slopes, directions, projected
 
@@ -26,8 +27,8 @@ ROUNDING32 = 16 * 1.2e-7
 
 #: What is said of a gradient that is another one at the second call.
 UNSTEADY = Finding(
-    "two calls differ",
-    "Two calls of gradients differ: is it added to what an earlier call left (set it to zero first), or random?",
+    say("two calls differ"),
+    say("Two calls of gradients differ: is it added to what an earlier call left (set it to zero first), or random?"),
     placed=True,
 )
 
@@ -57,7 +58,12 @@ class Check:
         self.tape = functions.tape(self.values) if functions.of_tensorflow else {}
         rows, axis = rows_of(functions.batch)
         shaped = {k: g for k, g in self.gradients.items() if g is not None and g.shape == self.values[k].shape}
-        sizes = {size: f"{k} has {p.shape}" for k, p in self.values.items() for size in p.shape if size > 2}
+        sizes = {
+            size: say("{name} has {shape}", name=k, shape=p.shape)
+            for k, p in self.values.items()
+            for size in p.shape
+            if size > 2
+        }
         shapes = {name: p.shape for name, p in self.values.items()}
         of_batch = (
             functions.batch,
@@ -74,19 +80,19 @@ class Check:
         """Return what is found for one parameter."""
         mine, shape = self.gradients.get(name), self.values[name].shape
         if self.random or not np.isfinite(self.slopes.at_point):
-            what = "the loss is random" if self.random else f"the loss is {self.slopes.at_point}"
-            return Row(name, shape, np.inf, False, f"not checked: {what}")
+            what = say("the loss is {number}", number=self.slopes.at_point)
+            what = say("the loss is random") if self.random else what
+            return Row(name, shape, np.inf, False, say("not checked: {what}", what=what))
         if mine is None:
             return self._wrong(name, np.inf, nothing(name in self.gradients, bool(self.tape)))
         if not self.steady[name]:
             return self._wrong(name, np.inf, UNSTEADY)
         if mine.shape == shape and not mine.size:
-            return Row(name, shape, 0.0, True, "right")
+            return Row(name, shape, 0.0, True, say("right"))
         if not np.all(np.isfinite(mine)):
             bad = np.sum(~np.isfinite(mine))
-            return self._wrong(
-                name, np.inf, Finding("not finite", f"{bad} of {mine.size} numbers are NaN or infinite.")
-            )
+            text = say("{bad} of {size} numbers are NaN or infinite.", bad=bad, size=mine.size)
+            return self._wrong(name, np.inf, Finding(say("not finite"), text))
         along = directions(self.rng, shape, NAME)
         if mine.shape != shape:
             return self._wrong(name, np.inf, wrong_shape(self._case(name, mine, along)))
@@ -100,25 +106,27 @@ class Check:
         """Return the row of a gradient that does not agree at first sight."""
         guess = projected(mine, case.along)
         if not np.all(np.isfinite(case.right)):
-            self.warnings.append(
-                f"The loss is not finite near this {name}: take smaller parameters, or a loss from logits."
-            )
-            return Row(name, mine.shape, np.inf, False, "not checked: the loss is not finite nearby")
+            text = "The loss is not finite near this {name}: take smaller parameters, or a loss from logits."
+            self.warnings.append(say(text, name=name))
+            return Row(name, mine.shape, np.inf, False, say("not checked: the loss is not finite nearby"))
         if case.fits(guess):
             return self._right(name, mine, guess, case.right, case.floor)
         if not self.fine and not self.tape and self._right_on_the_way(case):
-            return Row(name, mine.shape, 0.0, True, "right")
+            return Row(name, mine.shape, 0.0, True, say("right"))
         if np.all(np.abs(guess - case.right) <= case.bar * case.size + case.doubt + case.gap):
-            self.warnings.append(
-                f"The point lies on a kink of the loss along {name} (ReLU at exactly 0?), with two slopes there: take"
+            text = (
+                "The point lies on a kink of the loss along {name} (ReLU at exactly 0?), with two slopes there: take"
                 " another point, for example with random biases."
             )
-            return Row(name, mine.shape, 0.0, True, "cannot tell: a kink", self._from_tape(name, mine))
+            self.warnings.append(say(text, name=name))
+            return Row(name, mine.shape, 0.0, True, say("cannot tell: a kink"), self._from_tape(name, mine))
         finding = diagnose(case)
         tape = self.tape.get(name)
         if tape is not None and np.allclose(tape, mine, rtol=1e-6, atol=1e-9 * np.max(np.abs(mine), initial=0)):
-            text = " The tape says the same as you, but the loss itself does not: is there a tf.custom_gradient in it?"
-            finding = finding._replace(sentence=finding.sentence + text)
+            text = say(
+                "The tape says the same as you, but the loss itself does not: is there a tf.custom_gradient in it?"
+            )
+            finding = finding._replace(sentence=joined([finding.sentence, text], "{a} {b}"))
         scale = case.size if case.size > case.floor else max(rms(guess), 1e-300)
         return self._wrong(name, rms(guess - case.right) / scale, finding, self._from_tape(name, mine))
 
@@ -136,24 +144,30 @@ class Check:
         size, from_tape = rms(right), self._from_tape(name, mine)
         error = rms(guess - right) / size if size > floor else 0.0
         if floor > size and rms(guess) > 100 * 2.2e-16 * abs(self.slopes.at_point):  # less is rounding of zero
-            self.warnings.append(
-                f"The gradient for {name} is smaller than the rounding of the loss, {self.slopes.at_point:.3g}: here"
+            text = (
+                "The gradient for {name} is smaller than the rounding of the loss, {loss:.3g}: here"
                 " it cannot be told from zero. Take a point further from the optimum, or fewer rows."
             )
-            return Row(name, mine.shape, error, True, "cannot tell from zero", from_tape)
+            self.warnings.append(say(text, name=name, loss=self.slopes.at_point))
+            return Row(name, mine.shape, error, True, say("cannot tell from zero"), from_tape)
         if not self.tape and not self.fine and floor > self._bar(mine) * size:
-            seen = f"errors below {floor / size:.1g} of the gradient for {name} are not seen here"
-            self.warnings.append(f"It is small beside a loss in float32, {self.slopes.at_point:.3g}: {seen}.")
+            text = (
+                "It is small beside a loss in float32, {loss:.3g}: errors below {share:.1g} of the gradient for {name}"
+                " are not seen here."
+            )
+            self.warnings.append(say(text, loss=self.slopes.at_point, share=floor / size, name=name))
         tape = self.tape.get(name)
         if tape is not None:
             apart = float(np.linalg.norm(tape - mine))
             allowed = TAPE_TOLERANCE * np.linalg.norm(tape) + floor + self._rounding(mine)
             if apart > allowed and self.fine and apart > self._bar(mine) * np.linalg.norm(mine) + floor:
-                self.warnings.append(f"The tape's gradient for {name} is wrong, yours is right: a tf.custom_gradient?")
+                text = "The tape's gradient for {name} is wrong, yours is right: a tf.custom_gradient?"
+                self.warnings.append(say(text, name=name))
             elif apart > max(allowed, 0 if self._bar(mine) == DIFFERENCE_TOLERANCE else 1e-4 * np.linalg.norm(tape)):
-                text = f"It differs from the tape by {apart:.1e}, which is less than differences of the loss can see."
-                return self._wrong(name, error, Finding("differs from the tape", text), from_tape)
-        return Row(name, mine.shape, error, True, "right", from_tape)
+                text = "It differs from the tape by {apart:.1e}, which is less than differences of the loss can see."
+                finding = Finding(say("differs from the tape"), say(text, apart=apart))
+                return self._wrong(name, error, finding, from_tape)
+        return Row(name, mine.shape, error, True, say("right"), from_tape)
 
     def _wrong(self, name: str, error: float, finding: Finding, from_tape: str | None = None) -> Row:
         self.findings[name] = finding
@@ -226,15 +240,14 @@ class Check:
         together: dict[str, list[str]] = {}
         for name, finding in self.findings.items():
             together.setdefault(finding.sentence, []).append(name)
-        said = [f"{', '.join(names)}: {sentence}" for sentence, names in together.items()]
+        said = [joined([joined(names), sentence], "{a}: {b}") for sentence, names in together.items()]
         scales = {f"{finding.factor:.5g}" for finding in self.findings.values() if finding.factor}
         factors = [finding.factor for finding in self.findings.values()]
         right = [row.name for row in rows if row.ok]
         n = self.context.rows
         if right and n and None not in factors and len(scales) == 1 and abs(factors[0] / n - 1) < 1e-3:
-            said.append(
-                f"Two scales: {', '.join(self.findings)} as if summed over the rows, {', '.join(right)} as the mean."
-            )
+            text = "Two scales: {summed} as if summed over the rows, {mean} as the mean."
+            said.append(say(text, summed=joined(self.findings), mean=joined(right)))
         silent = [name for name, g in self.tape.items() if g is None]
         return said + [self._why_none(name) for name in silent]
 
@@ -248,39 +261,38 @@ class Check:
         v = directions(self.rng, self.values[name].shape, 1)[0]
         slope = self.slopes.careful(name, v)
         if abs(slope.value) <= slope.doubt:
-            return f"The tape gives None for {name}: the loss does not depend on it."
-        return (
-            f"The tape gives None for {name}, though the loss depends on it: on the way there is NumPy, a whole number,"
+            return say("The tape gives None for {name}: the loss does not depend on it.", name=name)
+        text = (
+            "The tape gives None for {name}, though the loss depends on it: on the way there is NumPy, a whole number,"
             " tf.stop_gradient, or what was computed before the tape (lesson 04)."
         )
+        return say(text, name=name)
 
     def _about_precision(self) -> list[str]:
         if self.fine:
             narrow = [name for name, g in self.gradients.items() if g is not None and g.dtype.itemsize <= 4]
             narrow = [name for name in narrow if self.gradients[name].dtype.kind == "f"]
-            what = (
-                f"The gradient for {', '.join(narrow)} is computed in float32: errors below 0.0001 of it are not seen."
-            )
-            return [what] if narrow else []
-        seen = "0.0001 of it by the tape" if self.tape else "about 0.01 of it"
-        return [
-            f"The loss is computed in float32, and so the check is too: errors of a gradient below {seen} are not seen."
-        ]
+            text = "The gradient for {names} is computed in float32: errors below 0.0001 of it are not seen."
+            return [say(text, names=joined(narrow))] if narrow else []
+        seen = say("0.0001 of it by the tape") if self.tape else say("about 0.01 of it")
+        text = (
+            "The loss is computed in float32, and so the check is too: errors of a gradient below {seen} are not seen."
+        )
+        return [say(text, seen=seen)]
 
     def _about_the_point(self) -> list[str]:
         found, n = [], self.context.rows
         if self.random:
-            found.append("Two calls of the loss differ: give it its random numbers, or a seed, with the batch.")
+            found.append(say("Two calls of the loss differ: give it its random numbers, or a seed, with the batch."))
         elif not np.isfinite(self.slopes.at_point):
-            L = self.slopes.at_point
-            found.append(f"The loss is {L} at this point: take smaller parameters, or compute it from logits.")
+            text = "The loss is {L} at this point: take smaller parameters, or compute it from logits."
+            found.append(say(text, L=self.slopes.at_point))
         zero = [name for name, p in self.values.items() if not np.any(p)]
         if len(zero) == len(self.values) or any(self.values[name].ndim > 1 for name in zero):
-            found.append(
-                f"{', '.join(zero)}: all zero, which hides mistakes in what is multiplied by them: take random ones."
-            )
+            text = "{names}: all zero, which hides mistakes in what is multiplied by them: take random ones."
+            found.append(say(text, names=joined(zero)))
         if n == 1:
-            found.append("A batch of one row hides a missing 1/n: take several rows.")
+            found.append(say("A batch of one row hides a missing 1/n: take several rows."))
         shapes = {name: p.shape for name, p in self.values.items() if p.ndim > 1}
         square = [
             f"{name} {shape}" for name, shape in shapes.items() if len(set(shape)) < len(shape) and max(shape) > 1
@@ -288,11 +300,14 @@ class Check:
         as_rows = [f"{name} {p.shape}" for name, p in self.values.items() if n and n > 1 and n in p.shape]
         per_row = all(p.shape[:1] == (n,) for p in self.values.values())  # one number a row, as outputs are
         if as_rows and not per_row:
-            text = f"The batch has {n} rows, and {n} is also a size of {', '.join(as_rows)}"
-            found.append(f"{text}: this hides transposes and gives one factor two causes; take another number of rows.")
+            text = (
+                "The batch has {n} rows, and {n} is also a size of {names}: this hides transposes and gives one factor"
+                " two causes; take another number of rows."
+            )
+            found.append(say(text, n=n, names=joined(as_rows)))
         if square:
-            text = f"{', '.join(square)}: equal sizes hide a transpose from the eye"
-            found.append(f"{text}; take different ones where you can.")
+            text = "{names}: equal sizes hide a transpose from the eye; take different ones where you can."
+            found.append(say(text, names=joined(square)))
         return found
 
 
@@ -306,11 +321,12 @@ def alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def nothing(returned: bool, tensorflow: bool) -> Finding:
     """Return what is said of a gradient that is None or missing."""
     if not returned:
-        return Finding(
-            "missing", "The gradients have nothing of this name, so that it would never be trained.", placed=True
-        )
-    lesson = " A tape gives None where the path to the loss is broken (lesson 04)." if tensorflow else ""
-    return Finding("None", f"The gradient is None, not an array.{lesson}", placed=True)
+        text = say("The gradients have nothing of this name, so that it would never be trained.")
+        return Finding(say("missing"), text, placed=True)
+    said = [say("The gradient is None, not an array.")]
+    if tensorflow:
+        said.append(say("A tape gives None where the path to the loss is broken (lesson 04)."))
+    return Finding("None", joined(said, "{a} {b}"), placed=True)
 
 
 def in_float64(functions: Functions, rng: np.random.Generator) -> bool:

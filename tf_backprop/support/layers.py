@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tf_backprop.support.case import Finding
+from tf_backprop.support.language import Message, joined, say
 
 import numpy as np
 
@@ -63,42 +64,44 @@ def chain(parts: list[list[str]], shapes: Mapping[str, tuple[int, ...]]) -> list
 
 def where_to_look(
     shapes: Mapping[str, tuple[int, ...]], ok: Mapping[str, bool], findings: Mapping[str, Finding]
-) -> list[str]:
+) -> list[Message]:
     """Return what follows from which gradients are right and which are wrong, in a chain of layers."""
     factors = [finding.factor for finding in findings.values()]
     if len(ok) > 1 and len(findings) == len(ok) and None not in factors and np.ptp(factors) < 1e-3 * abs(factors[0]):
-        return ["All are wrong by the same factor: look at the start, where the loss meets the output."]
+        return [say("All are wrong by the same factor: look at the start, where the loss meets the output.")]
     network, said = layers(shapes), []
     open_questions = [name for name, finding in findings.items() if not finding.placed]
     for weights, bias in network:
         if bias and ok[bias] and weights in open_questions:
-            at_layer = f"{bias} is right, so the error dL/dz of its layer is right"
-            said.append(f"{at_layer}: look at the product that makes {weights}'s gradient, aᵀ dL/dz.")
+            text = (
+                "{right} is right, so the error dL/dz of its layer is right: look at the product that makes {wrong}'s"
+                " gradient, aᵀ dL/dz."
+            )
+            said.append(say(text, right=bias, wrong=weights))
         if bias and ok[weights] and bias in open_questions:
-            at_layer = f"{weights} is right, so the error dL/dz of its layer is right"
-            said.append(f"{at_layer}: look at the sum over the rows that makes {bias}'s gradient.")
+            text = (
+                "{right} is right, so the error dL/dz of its layer is right: look at the sum over the rows that makes"
+                " {wrong}'s gradient."
+            )
+            said.append(say(text, right=weights, wrong=bias))
     wrong = [layer for layer in network if layer.wrong(ok) and set(layer) & set(open_questions)]
     return said + (_what_goes_back(network, wrong, ok) if wrong else [])
 
 
-def _what_goes_back(network: list[Layer], wrong: list[Layer], ok: Mapping[str, bool]) -> list[str]:
+def _what_goes_back(network: list[Layer], wrong: list[Layer], ok: Mapping[str, bool]) -> list[Message]:
     """Return where the error is lost: the last of `wrong` is the layer nearest to the output where all is wrong."""
-    names = " and ".join(name for name in wrong[-1] if name)
+    names = joined(filter(None, wrong[-1]), "{a} and {b}")
     after = network[network.index(wrong[-1]) + 1 :]
     if not after:
-        return (
-            [f"{names} belong to the last layer: look first at the error dL/dz at the output."]
-            if wrong[-1].bias
-            else []
-        )
-    W = after[0].weights
+        text = "{names} belong to the last layer: look first at the error dL/dz at the output."
+        return [say(text, names=names)] if wrong[-1].bias else []
     if not after[0].right(ok):
-        first, before = (
-            " and ".join(filter(None, after[0])),
-            ", ".join(name for layer in wrong for name in layer if name),
-        )
-        return [f"Mend {first} first, and check again: {before} are made from the error at their layer."]
-    return [
-        f"The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back,"
-        f" dL/dz {W}ᵀ with the {W} of the forward pass, times the derivative of the activation."
-    ]
+        first = joined(filter(None, after[0]), "{a} and {b}")
+        before = joined(name for layer in wrong for name in layer if name)
+        text = "Mend {first} first, and check again: {before} are made from the error at their layer."
+        return [say(text, first=first, before=before)]
+    text = (
+        "The error dL/dz is right at the layer of {W}, and {names} before it are wrong: look at what goes back,"
+        " dL/dz {W}ᵀ with the {W} of the forward pass, times the derivative of the activation."
+    )
+    return [say(text, W=after[0].weights, names=names)]

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from tf_backprop.support.errors import DataError, UsageError
+from tf_backprop.support.language import joined, say
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -48,7 +49,8 @@ def select(names: Sequence[str], folder: Path = SCRIPTS) -> list[Lesson]:
     for name in names:
         key = Path(name).name.removesuffix(".py")
         if key not in by_name:
-            raise UsageError(f"there is no lesson {name}: they are {', '.join(lesson.name for lesson in every)}")
+            they = joined(lesson.name for lesson in every)
+            raise UsageError(say("there is no lesson {name}: they are {names}", name=name, names=they))
         chosen.append(by_name[key])
     return list(dict.fromkeys(chosen)) if names else every
 
@@ -68,6 +70,5 @@ def _read(path: Path) -> Lesson:
     except SyntaxError:  # said when it is run, beside the lessons that run well
         docstring = ""
     paragraphs = [" ".join(p.split()) for p in docstring.split("\n\n")]
-    title = docstring.partition("\n")[0]
     question = paragraphs[1] if len(paragraphs) > 1 else ""
-    return Lesson(path, path.stem, title, question)
+    return Lesson(path, path.stem, docstring.partition("\n")[0], question)

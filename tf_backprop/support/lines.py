@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tf_backprop.support.calls import named, settle, to_numpy
 from tf_backprop.support.explanation import comments_of
 from tf_backprop.support.judging import Check, rows_of
+from tf_backprop.support.language import Message, joined, say
 
 import numpy as np
 
@@ -210,52 +211,55 @@ def _sound(verdicts: list[Verdict], lines: Sequence[Line], names: Mapping, ours:
     return sound
 
 
-def relation(told: Verdict, batch: Sequence) -> str:
+def relation(told: Verdict, batch: Sequence) -> Message:
     """Return what a wrong value looks like in the words of the gradient check, and then a number.
 
     To the check, the right value is the gradient of a loss that is linear, and the reader's is the one to look at.
     """
     name, mine, right = told.name, told.mine, told.right
     if mine is None:
-        return f"{name} is not an array of numbers."
-    said, before = f"{name} is wrong.", numbers(told.around.get(name))
+        return say("{name} is not an array of numbers.", name=name)
+    said, before = say("{name} is wrong.", name=name), numbers(told.around.get(name))
     if same(before, right):
-        return f"{name} was right before this line, which makes something else of it."
+        return say("{name} was right before this line, which makes something else of it.", name=name)
     if told.old is not None and mine.shape == right.shape:
         if same(mine, told.old):
-            return f"{name} is not updated: it is what the function was given."
+            return say("{name} is not updated: it is what the function was given.", name=name)
         name, mine, right = f"Δ{name}", mine - told.old, right - told.old
-        said = f"{told.name} is wrong, and so is its change {name}."
+        said = say("{name} is wrong, and so is its change {change}.", name=told.name, change=name)
     around = {key.removeprefix("parameters."): numbers(value) for key, value in named(told.around).items()}
     around = {key: value for key, value in around.items() if value is not None and key != told.name}
     found = _as_a_gradient(name, mine, right, around, batch)
     vague = ": yours" in found or ": " not in found
-    said += f" {(vague and _beside_others(mine, right, around)) or found}"
+    said = joined([said, (vague and _beside_others(mine, right, around)) or found], "{a} {b}")
     if "should be" not in said and mine.shape == right.shape:
         wrong = ~(np.abs(told.mine - told.right) <= TOLERANCE * np.max(np.abs(told.right)))
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        which = f"The first number that differs is {told.name}[{', '.join(map(str, at))}]: yours" if at else "Yours"
-        said += f"\n    {which} is {told.mine[at]:.6g}, and it should be {told.right[at]:.6g}."
+        text = "Yours is {mine:.6g}, and it should be {right:.6g}."
+        if at:
+            text = "The first number that differs is {number}: yours is {mine:.6g}, and it should be {right:.6g}."
+        number = f"{told.name}[{', '.join(map(str, at))}]"
+        said = joined([said, say(text, number=number, mine=told.mine[at], right=told.right[at])], "{a}\n    {b}")
     return said
 
 
-def _beside_others(mine: np.ndarray, right: np.ndarray, around: Mapping[str, np.ndarray]) -> str | None:
+def _beside_others(mine: np.ndarray, right: np.ndarray, around: Mapping[str, np.ndarray]) -> Message | None:
     """Return what a wrong value has to do with the others that the function has."""
     for name, other in around.items() if mine.size > 1 else ():
         if same(mine, other):
-            return f"Yours is the same as {name}."
+            return say("Yours is the same as {name}.", name=name)
         for axis in range(other.ndim):
             if same(mine, other.sum(axis=axis)):
-                return f"Yours is the sum of {name} over axis {axis}."
+                return say("Yours is the sum of {name} over axis {axis}.", name=name, axis=axis)
         slopes = [other * (1 - other), 1 - other**2, np.where(other > 0, 1.0, 0.0)]
         if other.shape == mine.shape == right.shape and any(same(mine * slope, right) for slope in slopes):
-            return "Yours lacks a factor: the derivative of an activation."
+            return say("Yours lacks a factor: the derivative of an activation.")
     if mine.ndim == 2 == right.ndim and np.allclose(mine.sum(axis=0), 1) and np.allclose(right.sum(axis=1), 1):
-        return "Its columns sum to 1, and the rows should: the sum goes over the wrong axis."
+        return say("Its columns sum to 1, and the rows should: the sum goes over the wrong axis.")
     return None
 
 
-def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mapping, batch: Sequence) -> str:
+def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mapping, batch: Sequence) -> Message:
     """Return what the gradient check says, and which number of the function a factor is."""
     rows, _ = rows_of(batch)
     others = {key: value for key, value in around.items() if value.ndim and rows not in value.shape}
@@ -267,14 +271,10 @@ def _as_a_gradient(name: str, mine: np.ndarray, right: np.ndarray, around: Mappi
     check.row(name)
     finding = check.findings.get(name)
     if finding is None:
-        return "It differs by little more than rounding."
-    said = finding.sentence.partition(" The cosine")[0].replace(
-        "The first", f"{finding.verdict[:1].upper()}{finding.verdict[1:]}. The first"
-    )
-    words = {"right gradient": "right one", "The gradient has": "Yours has", f", {name} has": ", the right one has"}
-    for theirs, ours in (words | {"of that for": "of"}).items():
-        said = said.replace(theirs, ours)
+        return say("It differs by little more than rounding.")
+    said = finding.of_value or finding.sentence
     for other, value in around.items() if finding.factor and ": " not in said else ():
         if value.ndim == 0 and value not in (0, 1) and abs(abs(finding.factor * value) - 1) < 1e-5:
-            return f"{said} The factor is 1/{other}: is {other} left out?"
+            factor = say("The factor is 1/{name}: is {name} left out?", name=other)
+            return joined([said, factor], "{a} {b}")
     return said

@@ -16,25 +16,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_backprop.support import lessons, lines, startup
+from tf_backprop.support import language, lessons, lines, startup
 from tf_backprop.support.calls import named
 from tf_backprop.support.errors import DataError, GradientError, LessonError, UsageError
 from tf_backprop.support.files import short
-from tf_backprop.support.tables import table
+from tf_backprop.support.language import Message, joined, say
 
 import numpy as np
 
 #: The exercises by the numbers of their lessons, and what each of them needs.
 EXERCISES = {
-    "01": "the derivative of a square",
-    "02": "the derivatives of σ and of the logarithm",
-    "03": "the slopes of four activations",
-    "05": "the chain rule in two variables",
-    "06": "the derivatives of three losses",
-    "07": "back through a matrix: two layers; and the updates of momentum and Adam",
-    "08": "softmax and cross-entropy",
-    "11": "softmax and cross-entropy, once more",
-    "12": "four layers: the same steps again and again",
+    "01": say("the derivative of a square"),
+    "02": say("the derivatives of σ and of the logarithm"),
+    "03": say("the slopes of four activations"),
+    "05": say("the chain rule in two variables"),
+    "06": say("the derivatives of three losses"),
+    "07": say("back through a matrix: two layers; and the updates of momentum and Adam"),
+    "08": say("softmax and cross-entropy"),
+    "11": say("softmax and cross-entropy, once more"),
+    "12": say("four layers: the same steps again and again"),
 }
 
 #: What is to be written in an exercise, where it is more than the gradient.
@@ -42,7 +42,7 @@ FUNCTIONS = {"07": ("gradients_by_hand", "momentum_descent", "adam")}
 GRADIENTS = ("gradients_by_hand",)
 
 #: The lesson of wrong gradients, whose exercise is to find a mistake.
-FIND, TO_FIND = "13", "to find a mistake, another one for each number"
+FIND, TO_FIND = "13", say("to find a mistake, another one for each number")
 
 
 class Fault(NamedTuple):
@@ -51,33 +51,38 @@ class Fault(NamedTuple):
     number: str  # of the lesson
     right: str
     wrong: str
-    story: str
+    story: Message
 
 
 FAULTS = [
     Fault(
-        "11", "(p - onehot) / n", "p - onehot", "The 1/n of the mean was missing, as in D4's own formula (lesson 11)."
+        "11",
+        "(p - onehot) / n",
+        "p - onehot",
+        say("The 1/n of the mean was missing, as in D4's own formula (lesson 11)."),
     ),
     Fault(
         *("11", "tf.reduce_sum(dL_dz, axis=0)", "tf.reduce_mean(dL_dW, axis=0)"),
-        "The gradient for b was a mean of that for W over the pixels, as in D4's own formula (lessons 11 and 13).",
+        say("The gradient for b was a mean of that for W over the pixels, as in D4's own formula (lessons 11 and 13)."),
     ),
-    Fault("08", "softmax(z)", "softmax(z, axis=0)", "The softmax was taken over the batch, and not over the classes."),
-    Fault("12", " * slope(a2)", "", "The derivative of the activation was left out in one layer."),
-    Fault("12", "a > 0, a.dtype", "a >= 0, a.dtype", "Every output of a ReLU is at least 0: a >= 0 always holds."),
+    Fault(
+        "08", "softmax(z)", "softmax(z, axis=0)", say("The softmax was taken over the batch, and not over the classes.")
+    ),
+    Fault("12", " * slope(a2)", "", say("The derivative of the activation was left out in one layer.")),
+    Fault("12", "a > 0, a.dtype", "a >= 0, a.dtype", say("Every output of a ReLU is at least 0: a >= 0 always holds.")),
     Fault(
         *("12", "tf.reduce_sum(dL_dz2, axis=0)", "tf.zeros_like(dL_dz2[0])"),
-        "The bias of one layer was frozen. D5 never updates any of its biases (lesson 12).",
+        say("The bias of one layer was frozen. D5 never updates any of its biases (lesson 12)."),
     ),
     Fault(
         *("12", "tf.reduce_sum(dL_dz3, axis=0)", "tf.reduce_mean(dL_dz3, axis=0)"),
-        "The mean over the rows was taken twice: the 1/n is in dL_dz already.",
+        say("The mean over the rows was taken twice: the 1/n is in dL_dz already."),
     ),
     Fault(
         *("07", 'tf.transpose(parameters["w2"])', 'tf.transpose(parameters["w2"] - 0.1 * dL_dw2)'),
-        "The error went back through a w2 that was updated already; it belongs to the w2 of the forward pass.",
+        say("The error went back through a w2 that was updated already; it belongs to the w2 of the forward pass."),
     ),
-    Fault("07", "2 * (y_hat - y)", "(y_hat - y)", "The 2 of the square was missing: the loss has no 1/2."),
+    Fault("07", "2 * (y_hat - y)", "(y_hat - y)", say("The 2 of the square was missing: the loss has no 1/2.")),
 ]
 
 #: What NumPy's arrays have and TensorFlow's have not, and what it has in their place.
@@ -115,8 +120,8 @@ class UnsolvedError(LessonError):
 class Outcome(NamedTuple):
     """What the check of a reader's functions found."""
 
-    state: str  # in a few words; "solved" where it is
-    text: str  # all that there is to say
+    state: Message  # in a few words; "solved" where it is
+    text: Message  # all that there is to say
     wrong: Sequence[Mapping[str, object]] = ()  # line, name and verdict of each line that is wrong
     next: lines.Line | None = None  # the lesson's line to which a hint would help first
 
@@ -131,7 +136,7 @@ class Case(NamedTuple):
 
     parameters: Mapping[str, np.ndarray] | np.ndarray
     batch: tuple
-    note: str = ""
+    note: Message | None = None
     function: str = "gradients_by_hand"
 
     def arguments(self, tf) -> list:
@@ -151,7 +156,7 @@ class Written(NamedTuple):
     function: Callable
     tree: ast.Module  # of the whole file, or the whole cell of a notebook
     filename: str  # as exceptions have it
-    where: str  # as the reader knows it
+    where: str  # as the reader knows it: the file, or the cell of a notebook
 
 
 def cases(number: str) -> list[Case]:
@@ -185,8 +190,8 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
         for t, size in ((4.0, 1.0), (1.0, 1.0), (20_000.0, 1e-7)):
             w, m, dL_dw = away_from_zero(2, 3), size * away_from_zero(2, 3), size * away_from_zero(2, 3)
             batch = (m, size**2 * away_from_zero(2, 3) ** 2, dL_dw, *map(np.array, (t, 0.15, 0.7)))
-            note = f"at t = {t:g}" + (", with dL_dw as small as ε" * (size < 1))
-            found += [Case(w, batch, note * (name == "adam"), name) for name in FUNCTIONS["07"][1:]]
+            note = say("at t = {t:g}", t=t) if size == 1 else say("at t = {t:g}, with dL_dw as small as ε", t=t)
+            found += [Case(w, batch, note if name == "adam" else None, name) for name in FUNCTIONS["07"][1:]]
         return found
     if number in ("08", "11"):
         parameters = {"W": away_from_zero(6, 10), "b": away_from_zero(10)}
@@ -195,7 +200,7 @@ def _cases(number: str, rng: np.random.Generator) -> list[Case]:
     parameters = {f"W{i}": 0.7 * away_from_zero(*units[i - 1 : i + 1]) for i in (1, 2, 3, 4)}
     parameters |= {f"b{i}": away_from_zero(units[i]) for i in (1, 2, 3, 4)}
     X, Y = away_from_zero(7, 3), np.eye(2)[[0, 1, 1, 0, 1, 0, 0]]
-    of_relu = Case(parameters, (X, Y, "relu"), 'with activation="relu"')
+    of_relu = Case(parameters, (X, Y, "relu"), say('with activation="relu"'))
     return [Case(parameters, (X, Y, "sigmoid")), of_relu]
 
 
@@ -289,18 +294,18 @@ def examine(lesson: lessons.Lesson, path: Path) -> Outcome:
     try:
         source = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return Outcome("not readable", f"{where}: the file is not UTF-8 text.")
+        return Outcome(say("not readable"), _at(where, say("the file is not UTF-8 text.")))
     if lesson.name[:2] == FIND:
         seed = re.search(r"This is fault (\d+) of lesson 13", source)
         if seed is None:
-            sentence = 'the sentence "This is fault ... of lesson 13" is gone'
-            return Outcome("not readable", f"{where}: {sentence}, which tells the check what it is.")
+            sentence = 'the sentence "This is fault ... of lesson 13" is gone, which tells the check what it is.'
+            return Outcome(say("not readable"), _at(where, say(sentence)))
     startup.import_tensorflow()  # quietly, before the reader's file does
     try:
         tree, names = ast.parse(source, str(path)), {"__name__": "practice", "__file__": str(path)}
         exec(compile(tree, str(path), "exec"), names)
     except (Exception, SystemExit) as error:
-        return Outcome("does not run", _failure(error, str(path), where))
+        return Outcome(say("does not run"), _failure(error, str(path), where))
     return _examine(lesson, lambda name: Written(names.get(name), tree, str(path), where), seed and int(seed[1]))
 
 
@@ -313,7 +318,8 @@ def _examine(lesson: lessons.Lesson, written: Callable[[str], Written], seed: in
     ours, theirs = lessons.load(lesson.path), {name: written(name) for name in functions}
     for name, one in theirs.items():
         if lines.function_in(one.tree, name) is None:
-            return Outcome("no function", f"{one.where}: there is no function {name} any more.")
+            text = say("there is no function {name} any more.", name=name)
+            return Outcome(say("no function"), _at(one.where, text))
     every = cases(lesson.name[:2])
     for case in every:
         if case.function in theirs:
@@ -322,10 +328,12 @@ def _examine(lesson: lessons.Lesson, written: Callable[[str], Written], seed: in
                 return found
     where = theirs[functions[0]].where
     if fault:
-        return Outcome("solved", f"{where}: mended. {fault.story}")
+        return Outcome(say("solved"), _at(where, say("mended. {story}", story=fault.story)))
     report = _report(ours, theirs[functions[0]].function, every[0])
-    others = f"\n{', '.join(functions[1:])}: right." if functions[1:] else ""
-    return Outcome("solved", f"{where}: solved. Each gradient is what the loss says:\n{report}{others}")
+    said = [_at(where, say("solved. Each gradient is what the loss says:")), report]
+    if functions[1:]:
+        said.append(say("{names}: right.", names=joined(functions[1:])))
+    return Outcome(say("solved"), joined(said, LINES))
 
 
 class _Point:
@@ -333,7 +341,6 @@ class _Point:
 
     def __init__(self, case: Case, ours, lesson: lessons.Lesson, written: Mapping[str, Written]):
         self.case, self.ours, self.written = case, ours, written[case.function]
-        self.note = f" ({case.note})" if case.note else ""
         self.lines, self.names = lines.of_lesson(lesson.path.read_text(encoding="utf-8"), case.function)
         self.right = lines.traced(getattr(ours, case.function), self.names, *case.arguments(ours.tf))
         self.theirs = lines.traced(self.written.function, self.names, *case.arguments(ours.tf))
@@ -359,7 +366,8 @@ class _Point:
         tree, where, error = self.written.tree, self.written.where, self.theirs.error
         at = _own_line(error, self.written.filename)
         if error is None and self.theirs.result is None:
-            return Outcome("returns nothing", f"{where}: {self.case.function} returns nothing: is its return missing?")
+            text = say("{name} returns nothing: is its return missing?", name=self.case.function)
+            return Outcome(say("returns nothing"), _at(where, text))
         stopped = error is not None and (not self.blanks or (at is not None and at < self.blanks[0][1]))
         verdicts = lines.judge(self.lines, self.names, self.right, self.theirs, vars(self.ours))
         verdicts = [told._replace(line=getattr(_statement(tree, told.line), "lineno", None)) for told in verdicts]
@@ -367,78 +375,99 @@ class _Point:
         first = self._line(wrong[0].name if wrong else None)
         if not stopped and (find or not (wrong or self.blanks)):
             keys = [self.names[key] for key in self.wrong if key in self.names and not find]
-            return Outcome("wrong", self._by_result([] if find else verdicts), next=first or self._line(*keys[:1]))
+            return Outcome(say("wrong"), self._by_result([] if find else verdicts), next=first or self._line(*keys[:1]))
         said, told_of = [], []
         for told in () if find else wrong:
             verdict = lines.relation(told, self.case.batch if self.case.function in GRADIENTS else ())
-            said.append(f"{where}, line {told.line}{self.note}: {verdict}")
+            said.append(_at(self._noted(say("{where}, line {line}", where=where, line=told.line)), verdict))
             told_of.append({"line": told.line, "name": told.name, "verdict": verdict.splitlines()[0]})
-        state = [_lines_are(wrong, "wrong")] if told_of else []
+        count = len(told_of)
+        state = [say("1 line is wrong") if count == 1 else say("{count} lines are wrong", count=count)] if count else []
         if stopped:
             text = _failure(error, self.written.filename, where)
             target = getattr(_statement(tree, at), "targets", [None])[0]
             first = first or self._line(target and ast.unparse(target))
-            return Outcome(*(state or ["does not run"]), "\n".join([*said, text]), told_of, first)
-        given = [f"{told.name} (line {told.line})" for told in verdicts if told.kind == "given"]
+            return Outcome(*(state or [say("does not run")]), joined([*said, text], LINES), told_of, first)
+        given = [_with_line(told.name, told.line) for told in verdicts if told.kind == "given"]
         if given and wrong:
-            said.append(f"Right in themselves, but given a wrong value: {_some(given)}.")
+            said.append(say("Right in themselves, but given a wrong value: {names}.", names=_some(given)))
         if self.blanks:
             done = [told for told in verdicts if told.kind == "right" and lines.DERIVATIVE.fullmatch(told.name)]
             if done:
-                said.append(f"Right: {', '.join(f'{told.name} (line {told.line})' for told in done)}.")
+                said.append(say("Right: {names}.", names=joined(_with_line(told.name, told.line) for told in done)))
             (name, line), *others = [*self.blanks, *self.later]
-            said.append(f"{where}, line {line}: {name} is still blank. Write its right side in place of the dots.")
+            text = say("{name} is still blank. Write its right side in place of the dots.", name=name)
+            said.append(_at(say("{where}, line {line}", where=where, line=line), text))
             if others:
-                more = [f"{name} (line {line})" for name, line in others]
-                said.append(f"Blank after that: {_some(more)}.")
-            state, first = [*state, _lines_are([name, *others], "blank")], first or self._line(name)
-        return Outcome(", ".join(state), "\n".join(said), told_of, first)
+                more = [_with_line(name, line) for name, line in others]
+                said.append(say("Blank after that: {names}.", names=_some(more)))
+            count, first = len(others) + 1, first or self._line(name)
+            state.append(say("1 line is blank") if count == 1 else say("{count} lines are blank", count=count))
+        return Outcome(joined(state), joined(said, LINES), told_of, first)
+
+    def _noted(self, text: str) -> str:
+        """Return a text with the point at which this is, where there are several."""
+        return say("{text} ({note})", text=text, note=self.case.note) if self.case.note else text
 
     def _line(self, name: str | None = None) -> lines.Line | None:
         """Return the lesson's last line that makes a name."""
         return next((line for line in reversed(self.lines) if name in line.names), None)
 
-    def _by_result(self, verdicts: Sequence[lines.Verdict]) -> str:
+    def _by_result(self, verdicts: Sequence[lines.Verdict]) -> Message:
         """Return what is wrong with what the function returns, where no line can be named."""
         name, where = self.case.function, self.written.where
         if name not in GRADIENTS:
             if set(self.returned) != set(self.names):
-                return f"{where}: {name} has to return {', '.join(self.names.values())}."
+                text = say("{name} has to return {values}.", name=name, values=joined(self.names.values()))
+                return _at(where, text)
             told = []
             for key in self.wrong:
                 others = {self.names[k]: value for k, value in named(self.right.result).items() if k != key}
                 mine, right = (lines.numbers(of[key]) for of in (self.returned, named(self.right.result)))
                 verdict = lines.relation(lines.Verdict(self.names[key], "wrong", None, mine, right, others), ())
-                told.append(f"{where}, what {name} returns{self.note}: {verdict}")
-            return "\n".join(told)
-        of = f"the gradient{'s' * (len(self.wrong) > 1)} for {', '.join(self.wrong)}"
-        of = of if self.wrong else f"what {name} returns"
-        said = [f"{where}: {of} {'are' if len(self.wrong) > 1 else 'is'} wrong."]
+                told.append(_at(self._noted(say("{where}, what {name} returns", where=where, name=name)), verdict))
+            return joined(told, LINES)
+        if not self.wrong:
+            said = say("what {name} returns is wrong.", name=name)
+        elif len(self.wrong) == 1:
+            said = say("the gradient for {name} is wrong.", name=self.wrong[0])
+        else:
+            said = say("the gradients for {names} are wrong.", names=joined(self.wrong))
+        said = [_at(where, said)]
         kinds = {told.kind for told in verdicts}
         if "unknown" in kinds:
-            said.append("Your lines are not the lesson's, so that the check goes by the gradients alone.")
+            said.append(say("Your lines are not the lesson's, so that the check goes by the gradients alone."))
         elif "given" in kinds:
-            said.append("Each line is right with what it is given. Look at the functions that they call.")
-        return "\n".join(
-            [*said, f"What the loss says{self.note}:", _report(self.ours, self.written.function, self.case)]
-        )
+            said.append(say("Each line is right with what it is given. Look at the functions that they call."))
+        head = say("{text}:", text=self._noted(say("What the loss says")))
+        return joined([*said, head, _report(self.ours, self.written.function, self.case)], LINES)
 
 
-def _some(words: Sequence[str]) -> str:
-    return ", ".join([*words[:3], *([f"and {len(words) - 3} more"] if len(words) > 3 else [])])
+#: How texts are put together: lines, and what is said of a place.
+LINES = "{a}\n{b}"
 
 
-def _lines_are(which: Sequence, what: str) -> str:
-    return f"{len(which)} line{'s are' if len(which) > 1 else ' is'} {what}"
+def _at(where: str, text: str) -> Message:
+    return joined([where, text], "{a}: {b}")
 
 
-def _report(ours, function: Callable, case: Case) -> str:
+def _with_line(name: str, line: int) -> Message:
+    return say("{name} (line {line})", name=name, line=line)
+
+
+def _some(words: Sequence[str]) -> Message:
+    if len(words) <= 3:
+        return joined(words)
+    return say("{names}, and {more} more", names=joined(words[:3]), more=len(words) - 3)
+
+
+def _report(ours, function: Callable, case: Case) -> object:
     """Return the table of `check_gradients`; what the reader's function prints was seen already."""
     with contextlib.redirect_stdout(io.StringIO()):
         try:
-            return str(ours.check_gradients(ours.loss, function, case.parameters, *case.batch))
+            return ours.check_gradients(ours.loss, function, case.parameters, *case.batch)
         except GradientError as error:
-            return f"{error}."
+            return say("{sentence}.", sentence=error.args[0])
 
 
 def _blanks(tree: ast.Module, function: str) -> list[tuple[str, int]]:
@@ -465,26 +494,29 @@ def _own_line(error: BaseException | None, filename: str) -> int | None:
     return next((frame.lineno for frame in reversed(frames) if frame.filename == filename), None)
 
 
-def _failure(error: BaseException, filename: str, where: str) -> str:
+def _failure(error: BaseException, filename: str, where: str) -> Message:
     """Return one line about an exception in the reader's file."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = re.sub(r"^\{\{.*?\}\} *|\[Op:.*", "", next(iter(text.strip().splitlines()), "")).strip().rstrip(".")
     at = _own_line(error, filename)
     linecache.checkcache(filename)
     code = linecache.getline(filename, at or 0)
-    where += f", line {at}" if at is not None else ""
+    if at is not None:
+        where = say("{where}, line {line}", where=where, line=at)
     if "llipsis" in text and "..." in code:
-        return f"{where}: there is still ... in this line."
-    for applies, advice in (
-        ("^" in code, "a power is x**2, and not x^2"),
-        (text.startswith("Matrix size"), "of (n, k) @ (k, m), the inner sizes k have to be equal"),
-        ("was expected to be a" in text, "TensorFlow mixes no dtypes, and this check computes in float64"),
-        *((text.endswith(f"attribute '{name}'"), f"TensorFlow has {ours}") for name, ours in OF_TENSORS.items()),
-    ):
-        text += f"; {advice}" * applies
+        return _at(where, say("there is still ... in this line."))
     if isinstance(error, SystemExit):
-        return f"{where}: the file ends the process here, so that it cannot be checked."
-    return f"{where}: {type(error).__name__}: {text}." if text else f"{where}: {type(error).__name__}."
+        return _at(where, say("the file ends the process here, so that it cannot be checked."))
+    in_place = {name: say("TensorFlow has {ours}", ours=ours) for name, ours in OF_TENSORS.items()}
+    advice = [
+        ("^" in code, say("a power is x**2, and not x^2")),
+        (text.startswith("Matrix size"), say("of (n, k) @ (k, m), the inner sizes k have to be equal")),
+        ("was expected to be a" in text, say("TensorFlow mixes no dtypes, and this check computes in float64")),
+        *((text.endswith(f"attribute '{name}'"), ours) for name, ours in in_place.items()),
+    ]
+    raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    said = joined([raised, *(one for applies, one in advice if applies)], "{a}; {b}")
+    return _at(where, say("{sentence}.", sentence=said))
 
 
 # The commands
@@ -498,7 +530,8 @@ def _chosen(names: Sequence[str]) -> list[lessons.Lesson]:
         return [lesson for lesson in found if lesson.name[:2] in numbers]
     for lesson in found:
         if lesson.name[:2] not in numbers:
-            raise UsageError(f"lesson {lesson.name[:2]} has no exercise: they are {', '.join(numbers)}")
+            text = "lesson {number} has no exercise: they are {numbers}"
+            raise UsageError(say(text, number=lesson.name[:2], numbers=joined(numbers)))
     return found
 
 
@@ -510,16 +543,18 @@ def _begun(lesson: lessons.Lesson) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def practice(*names: str, seed: int = 0) -> None:
+def practice(*names: str, seed: int = 0, lang: str | None = None) -> None:
     """Write exercises into the folder practice/; without a name, list them and say which are solved.
 
     Args:
         names: numbers or names of lessons, like 11 or 12_moons_mlp
         seed: in exercise 13, which mistake is planted
+        lang: en or zh, the language of what is printed; by default that of your locale
     """
+    language.use(lang)
     chosen = _chosen(names)
     if seed < 0:
-        raise UsageError(f"--seed must be a whole number from 0, not {seed}")
+        raise UsageError(say("--seed must be a whole number from 0, not {seed}", seed=seed))
     if not names:
         _list(chosen)
         return
@@ -532,24 +567,29 @@ def practice(*names: str, seed: int = 0) -> None:
             with open(path, "x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
-            advice = f"check it with python -m tf_backprop check {number}, or rename it to begin anew"
-            raise DataError(f"{path} exists and is left as it is: {advice}") from None
-        print(f"{path}: {'find the mistake in it' if find else 'fill in its blank lines'}, and then run it.")
+            text = (
+                "{path} exists and is left as it is: check it with python -m tf_backprop check {number}, or rename it"
+                " to begin anew"
+            )
+            raise DataError(say(text, path=path, number=number)) from None
+        fill, mend = say("fill in its blank lines, and then run it."), say("find the mistake in it, and then run it.")
+        print(_at(str(path), mend if find else fill))
 
 
 def _list(chosen: Sequence[lessons.Lesson]) -> None:
     rows = []
     for lesson in chosen:
         number = lesson.name[:2]
-        needs = EXERCISES.get(number, f"{TO_FIND} (--seed)")
+        needs = EXERCISES.get(number) or say("{text} ({note})", text=TO_FIND, note="--seed")
         with contextlib.redirect_stdout(io.StringIO()):
             begun = [(path.stem, needs, examine(lesson, path).state) for path in _begun(lesson)]
-        rows += begun or [(lesson.name, needs, "not begun")]
-    print(table(["exercise", "what it needs", "state"], rows, as_is=True))
-    print("\npython -m tf_backprop practice 01 writes the first one, and python -m tf_backprop check 01 checks it.")
+        rows += begun or [(lesson.name, needs, say("not begun"))]
+    print(language.aligned([say("exercise"), say("what it needs"), say("state")], rows))
+    text = "python -m tf_backprop practice 01 writes the first one, and python -m tf_backprop check 01 checks it."
+    print(f"\n{say(text)}")
 
 
-def check(*names: str, hint: bool = False, answer: bool = False, json: bool = False) -> None:
+def check(*names: str, hint: bool = False, answer: bool = False, json: bool = False, lang: str | None = None) -> None:
     """Check exercises: say which line is wrong, and in what way. The status is 0 only if all of them are solved.
 
     Args:
@@ -557,19 +597,21 @@ def check(*names: str, hint: bool = False, answer: bool = False, json: bool = Fa
         hint: give the reason of the line that is wrong or blank, without its code
         answer: give the line itself
         json: print one list of JSON for a program
+        lang: en or zh, the language of what is printed; by default that of your locale
     """
+    language.use(lang)
     files = []
     for name in names:
         (lesson,) = _chosen([name])
         paths = [Path(name)] if name.endswith(".py") else _begun(lesson)
         if not paths or not paths[0].is_file():
             path = paths[0] if paths else FOLDER / lesson.path.name
-            advice = f"python -m tf_backprop practice {lesson.name[:2]} writes it"
-            raise DataError(f"{path}: there is no such file; {advice}")
+            text = "there is no such file; python -m tf_backprop practice {number} writes it"
+            raise DataError(_at(str(path), say(text, number=lesson.name[:2])))
         files += [(lesson, path) for path in paths]
     files = files or [(lesson, path) for lesson in _chosen(()) for path in _begun(lesson)]
     if not files:
-        raise UsageError("no exercise is begun: python -m tf_backprop practice lists them")
+        raise UsageError(say("no exercise is begun: python -m tf_backprop practice lists them"))
     outcomes = []
     for lesson, path in files:
         with contextlib.redirect_stdout(io.StringIO()) if json else contextlib.nullcontext():
@@ -578,7 +620,9 @@ def check(*names: str, hint: bool = False, answer: bool = False, json: bool = Fa
     pairs = list(zip(files, outcomes, strict=True))
     if json:
         of = [({"exercise": lesson.name, "file": str(path)}, found) for (lesson, path), found in pairs]
-        told = [one | {"solved": o.solved, "state": o.state, "wrong": list(o.wrong), "text": o.text} for one, o in of]
+        told = [
+            one | {"solved": o.solved, "state": o.state, "wrong": list(o.wrong), "text": str(o.text)} for one, o in of
+        ]
         print(_json.dumps(told, ensure_ascii=False))
     _raise_unless_solved([(lesson, found) for (lesson, _), found in pairs])
 
@@ -591,15 +635,23 @@ def check_of(path: str) -> Callable[..., None]:
     return this
 
 
-def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool = False, answer: bool = False) -> None:
+def check_functions(
+    number: str,
+    *functions: Callable,
+    seed: int = 0,
+    hint: bool = False,
+    answer: bool = False,
+    lang: str | None = None,
+) -> None:
     """Check the functions of a notebook, as `check` does those of a file; `seed` is that of exercise 13."""
+    language.use(lang)
     (lesson,) = _chosen([number])
     given = {function.__name__: function for function in functions}
 
     def written(name: str) -> Written:
         filename = inspect.unwrap(given[name]).__code__.co_filename if name in given else ""
         tree = ast.parse("".join(linecache.getlines(filename)))
-        return Written(given.get(name), tree, filename, f"The cell of {name}")
+        return Written(given.get(name), tree, filename, say("The cell of {name}", name=name))
 
     outcome = _examine(lesson, written, seed if lesson.name[:2] == FIND else None)
     _tell(outcome, hint, answer, "hint=True", "answer=True")
@@ -607,9 +659,10 @@ def check_functions(number: str, *functions: Callable, seed: int = 0, hint: bool
 
 
 def _raise_unless_solved(found: Sequence[tuple[lessons.Lesson, Outcome]]) -> None:
-    unsolved = [f"exercise {lesson.name[:2]}: {outcome.state}" for lesson, outcome in found if not outcome.solved]
+    text = "exercise {number}: {state}"
+    unsolved = [say(text, number=lesson.name[:2], state=one.state) for lesson, one in found if not one.solved]
     if unsolved:
-        raise UnsolvedError(f"not solved yet: {'; '.join(unsolved)}")
+        raise UnsolvedError(say("not solved yet: {what}", what=joined(unsolved, "{a}; {b}")))
 
 
 def _tell(outcome: Outcome, hint: bool, answer: bool, for_hint: str, for_answer: str) -> None:
@@ -617,12 +670,12 @@ def _tell(outcome: Outcome, hint: bool, answer: bool, for_hint: str, for_answer:
     print(outcome.text)
     line = outcome.next
     if line is None and hint and outcome.state == "wrong":
-        print("Hint: each line of the function is right. Look at the functions that it calls.")
+        print(say("Hint: each line of the function is right. Look at the functions that it calls."))
     elif line is not None:
         if hint:
-            why = line.why or "the lesson has none; look at its equations at the top"
-            print(f"Hint for {', '.join(line.names)}: {why}")
+            why = line.why or say("the lesson has none; look at its equations at the top")
+            print(say("Hint for {names}: {why}", names=joined(line.names), why=why))
         if answer:
-            print(f"The lesson's line: {line.text}")
+            print(say("The lesson's line: {line}", line=line.text))
         if not hint and not answer:
-            print(f"Ask for a hint with {for_hint}, or for the line with {for_answer}.")
+            print(say("Ask for a hint with {hint}, or for the line with {answer}.", hint=for_hint, answer=for_answer))

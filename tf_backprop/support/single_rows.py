@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 
 from tf_backprop.support.case import ROWS, Case, Finding, rms
+from tf_backprop.support.language import joined, say
 
 import numpy as np
 
@@ -17,10 +18,10 @@ ACTIVATIONS = {
     "tanh, 1 - a²": (np.tanh, lambda a: 1 - a**2),
 }
 SLIPS = {  # right / yours as a function of z
-    "a derivative is missing": (lambda act, d, z: d(act(z)), "is missing where dL/da becomes dL/dz"),
-    "a derivative too many": (lambda act, d, z: 1 / d(act(z)), "is there once too often"),
-    "a derivative taken of a": (lambda act, d, z: d(act(z)) / d(act(act(z))), "is taken at a, and not at z"),
-    "a derivative given z for a": (lambda act, d, z: d(act(z)) / d(z), "is given z, and not a"),
+    say("a derivative is missing"): (lambda act, d, z: d(act(z)), say("is missing where dL/da becomes dL/dz")),
+    say("a derivative too many"): (lambda act, d, z: 1 / d(act(z)), say("is there once too often")),
+    say("a derivative taken of a"): (lambda act, d, z: d(act(z)) / d(act(act(z))), say("is taken at a, and not at z")),
+    say("a derivative given z for a"): (lambda act, d, z: d(act(z)) / d(z), say("is given z, and not a")),
 }
 
 
@@ -62,9 +63,11 @@ def derivative(case: Case) -> Finding | None:
     ratio = right[there] / yours[there]
     rest = ratio[np.abs(ratio - 1) > EXACT]
     if len(ratio) > 3 and not len(rest) and np.any((counts & ~there).any(axis=0) & there.any(axis=0)):
-        text = "On single rows yours is right in some numbers, others in each row, and zero in the rest: looks like a"
-        text += " derivative of the softmax without the terms of the other classes, or like a mask that is not meant."
-        return Finding("zero in some numbers of each row", text, placed=True)
+        text = say(
+            "On single rows yours is right in some numbers, others in each row, and zero in the rest: looks like a"
+            " derivative of the softmax without the terms of the other classes, or like a mask that is not meant."
+        )
+        return Finding(say("zero in some numbers of each row"), text, placed=True)
     if 0 < len(rest) < len(ratio) > 3 and np.ptp(rest) < EXACT and -EXACT < rest[0] < 0.9:
         return one_sided(case, there, ratio, float(rest[0]))
     if len(ratio) < 2 or not len(rest):
@@ -80,18 +83,23 @@ def derivative(case: Case) -> Finding | None:
 
 def one_sided(case: Case, there: np.ndarray, ratio: np.ndarray, slope: float) -> Finding:
     """Return what is said where the right ones are yours or `slope` times yours: ReLU, if z -> -z exchanges the two."""
-    what = "zero" if abs(slope) < EXACT else f"{slope:.3g} times yours"
-    text = f"On single rows yours is right in some numbers, and in others the right one is {what}"
+    what = say("zero") if abs(slope) < EXACT else say("{factor:.3g} times yours", factor=slope)
+    seen = say("On single rows yours is right in some numbers, and in others the right one is {what}", what=what)
     turned = of_single_rows(case, -0.1)
     if turned is not None:
         yours, right = (numbers[there] for numbers in turned[:2])
         told = np.abs(yours) > 1e-6 * np.max(np.abs(yours))
         expected = (1 + slope - ratio)[told]
         if np.ptp(expected) > EXACT and np.allclose(right[told] / yours[told], expected, atol=EXACT):
-            text += ": the derivative of ReLU at units that are not active. It is missing, or taken as a >= 0, which"
-            return Finding("ReLU's derivative is missing", f"{text} always holds.", placed=True)
-    text += ": looks like a max, a clip or a mask in the loss that yours does not have, or a term that the loss lacks."
-    return Finding("the loss is flat in some rows", text)
+            text = say(
+                "the derivative of ReLU at units that are not active. It is missing, or taken as a >= 0, which always"
+                " holds."
+            )
+            return Finding(say("ReLU's derivative is missing"), joined([seen, text], "{a}: {b}"), placed=True)
+    text = say(
+        "looks like a max, a clip or a mask in the loss that yours does not have, or a term that the loss lacks."
+    )
+    return Finding(say("the loss is flat in some rows"), joined([seen, text], "{a}: {b}"))
 
 
 def by_scaling(scales: np.ndarray, ratios: np.ndarray) -> Finding | None:
@@ -109,8 +117,10 @@ def by_scaling(scales: np.ndarray, ratios: np.ndarray) -> Finding | None:
                 continue
         fit = [is_slip(lambda z, f=slip, a=activation, d=formula: f(a, d, z), scales[:-1], r / c) for r in ratios.T]
         if np.mean(fit) > 0.9:  # z of a few may lie where the ratio grows without bound
-            more = "" if abs(c - 1) < EXACT else f" Besides, it is {1 / c:.4g} times the right one."
-            text = f"On single rows the derivative of the {which}, {what}.{more}"
+            text = say("On single rows the derivative of the {which}, {what}.", which=which, what=what)
+            if abs(c - 1) >= EXACT:
+                more = say("Besides, it is {factor:.4g} times the right one.", factor=1 / c)
+                text = joined([text, more], "{a} {b}")
             found.append((abs(c - 1), Finding(verdict, text, placed=True)))
     return min(found, key=lambda one: one[0])[1] if found else None  # 4 σ'(2z) is tanh'(z): the factor 1 decides
 
@@ -149,18 +159,20 @@ def goes_back(case: Case) -> Finding | None:
         a, dz = np.array(a), np.array(dz)
         back = (dz @ W.T)[:, units][told]
         if np.allclose((dz @ W.reshape(W.T.shape))[:, units][told] / back, ratio, rtol=EXACT, atol=EXACT):
-            what = f"{name} itself" if len(set(W.shape)) == 1 else f"a reshaped {name}"
-            text = f"What goes back to this layer is made with {what}, and not with its transpose."
-            return Finding(f"{what} in place of {name}ᵀ", text, placed=True)
+            square = len(set(W.shape)) == 1
+            what = say("{name} itself", name=name) if square else say("a reshaped {name}", name=name)
+            text = say("What goes back to this layer is made with {what}, and not with its transpose.", what=what)
+            return Finding(say("{what} in place of {name}ᵀ", what=what, name=name), text, placed=True)
         if np.allclose(ratio, 1, rtol=EXACT):
             continue
         step = (a * np.sum(dz**2, axis=1, keepdims=True))[:, units][told] / back
         rate = np.sum(step * (1 - ratio)) / np.sum(step**2)
         if np.allclose(1 - rate * step, ratio, rtol=EXACT, atol=EXACT):
             text = (
-                f"What goes back to this layer is made with {name} after a step with the learning rate {rate:.4g}: take"
+                "What goes back to this layer is made with {name} after a step with the learning rate {rate:.4g}: take"
+                " all gradients first, then update."
             )
-            return Finding(f"{name} is updated already", f"{text} all gradients first, then update.", placed=True)
+            return Finding(say("{name} is updated already", name=name), say(text, name=name, rate=rate), placed=True)
     return None
 
 
@@ -190,9 +202,10 @@ def mixed(case: Case) -> Finding | None:
     together, *alone = found
     if together.shape == case.mine.shape and alone[0].shape != together.shape:
         text = (
-            f"On a single row it has the shape {alone[0].shape}, so that its size is the number of rows: the sum has to"
+            "On a single row it has the shape {shape}, so that its size is the number of rows: the sum has to go over"
+            " the rows, not within them."
         )
-        return Finding("summed over the wrong axis", f"{text} go over the rows, not within them.", placed=True)
+        return Finding(say("summed over the wrong axis"), say(text, shape=alone[0].shape), placed=True)
     mean = np.mean(alone, axis=0)
     if context.is_sum(values) is None or rms(together) < 1e-9 * rms(mean):
         return None
@@ -201,9 +214,12 @@ def mixed(case: Case) -> Finding | None:
         return None
     alone_right = of_single_rows(case)
     and_right = alone_right and np.allclose(*alone_right[:2], rtol=EXACT, atol=EXACT * rms(alone_right[1]))
-    text = "On single rows yours is right. " if and_right else ""
-    text += (
-        f"For the first {n} rows together yours is not the mean of yours for each of them alone, though the loss is:"
+    text = (
+        "For the first {n} rows together yours is not the mean of yours for each of them alone, though the loss is:"
+        " what a row gives depends on the others, or on its place. Looks like a softmax or a mean over the rows."
+        " Where dL/dz is made, look at each axis."
     )
-    text += " what a row gives depends on the others, or on its place. Looks like a softmax or a mean over the rows."
-    return Finding("the rows are mixed", f"{text} Where dL/dz is made, look at each axis.")
+    text = say(text, n=n)
+    if and_right:
+        text = joined([say("On single rows yours is right."), text], "{a} {b}")
+    return Finding(say("the rows are mixed"), text)
