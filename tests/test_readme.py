@@ -85,13 +85,16 @@ def without_rounding(text):
     return re.sub(r"\b\d\.\de-(?:\d{3}|[1-9]\d|0[89])\b", "rounding", text).strip()
 
 
-def test_the_example_of_the_check_prints_what_the_pages_show(capsys):
+def test_the_example_of_the_check_prints_what_the_pages_show(capsys, monkeypatch):
     page = (readme.README.parent / "docs" / "check.md").read_text(encoding="utf-8")
     code, shown = re.search(r"```python\n(import numpy.*?)```\n\nIt prints\n\n```\n(.*?)```", page, re.DOTALL).groups()
     exec(compile(code, "docs/check.md", "exec"), {})
     assert without_rounding(capsys.readouterr().out) == without_rounding(shown)
     assert shown.count("e-1") == 3, "the three that are right are right to rounding"
     assert f"```\n{shown}```" in TEXT
+    monkeypatch.setenv("TF_BACKPROP_LANG", "zh")
+    exec(compile(code, "docs/check.md", "exec"), {})
+    assert "“" + "".join(capsys.readouterr().out.splitlines()[-2:]) + "”" in CHINESE
 
 
 def by_hand(text):
