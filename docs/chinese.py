@@ -14,6 +14,7 @@ from tf_backprop.support import lessons
 
 from babel.messages.pofile import read_po
 from docutils import nodes
+from extension import seen
 from sphinx import addnodes
 from sphinx.search import SearchEnglish
 from sphinx.transforms import SphinxTransform
@@ -89,9 +90,9 @@ def _texts(node):
 
 
 def translate_theme(app):
-    """Translate the one text of the theme that is an option; docs/locale has the others."""
+    """Translate the texts of the theme that are options; docs/locale has the others."""
     if app.config.language == "zh_CN":
-        app.config.html_theme_options["header_dropdown_text"] = "更多"
+        app.config.html_theme_options |= {"header_dropdown_text": "更多", "search_bar_text": "搜索"}
 
 
 @functools.cache
@@ -105,8 +106,8 @@ def catalogue(page):
 
 
 def lesson_texts():
-    """Return the Chinese text for the title and the question of each lesson, where its catalogue has them."""
-    texts = {}
+    """Return the Chinese for the title and the question of each lesson, and for what one should see."""
+    texts = dict(catalogue("sphinx"))
     for lesson in lessons.find():
         found = catalogue(f"gallery/{lesson.name}")
         title = found.get(f"{lesson.name[:2]} {lesson.title}")
@@ -114,6 +115,11 @@ def lesson_texts():
             texts[lesson.title] = title.partition(" ")[2]
         if lesson.question in found:
             texts[lesson.question] = found[lesson.question]
+        for english, chinese in found.items():
+            if english.startswith(lessons.SEEN):
+                text = re.sub("[`*]", "", chinese.partition("：")[2])
+                texts[seen(lesson)] = text
+                texts[seen(lesson).partition(". ")[0]] = text.partition("。")[0]
     return texts
 
 

@@ -57,10 +57,11 @@ class LessonCard(SphinxDirective):
 {facts}"""
         card = nodes.container(classes=["card", "lesson-card"])
         self.state.nested_parse(StringList(text.splitlines(), self.get_source_info()[0]), self.content_offset, card)
+        comma = "、" if self.env.config.language == "zh_CN" else ", "
         card[-1]["facts"] = {
             "read": f"{readme.minutes_to_read(lesson):.0f}",
             "run": f"{seconds or 0:.0f}",
-            "after": ", ".join(self.options.get("after", "").split()),
+            "after": comma.join(self.options.get("after", "").split()),
         }
         return [card]
 

@@ -133,7 +133,19 @@ def test_each_term_has_one_rendering(page):
 
 
 @TEXTS
-def test_chinese_is_typeset_as_chinese(page):
+def test_no_latin_word_is_in_chinese_alone(page):
+    """A name is not misspelt, as in "tan" for "tanh": the English text has each Latin word of the Chinese one."""
+    wrong = []
+    for message in messages(page):
+        english = {word.casefold() for word in re.findall(r"[A-Za-z]+", message.id)}
+        chinese = re.sub(r"“[^”]*”|（[A-Za-z -]*）", "", message.string)  # quotations, and terms in English
+        found = {word.casefold() for word in re.findall(r"[A-Za-z]+", chinese)} - {"gb", "gzip"}
+        wrong += [(word, chinese) for word in found if not {word, f"{word}s"} & english]
+    assert wrong == []
+
+
+def badly_typeset(text):
+    """Return what in `text` is not as Chinese is typeset: the rule, and where."""
     rules = {
         "您, 请, 进行": r"[您请]|进行",
         "a space between Chinese and Latin": rf"{HAN}[A-Za-z0-9]|[A-Za-z0-9%]{HAN}",
@@ -144,18 +156,28 @@ def test_chinese_is_typeset_as_chinese(page):
         "no space beside Chinese punctuation": r"\S [，。：；！？、（）“”]|[，。：；！？、（）] (?=\S)",
         "no Chinese punctuation in a shape": r"\(\w+，",
     }
-    wrong = []
-    for message in messages(page):
-        text = re.sub(r" {2,}", " ", message.string) if "\n" in message.id else message.string
-        shown = re.findall(r":\w+:`([^`<]*[^`< ]) *<", text)  # the texts of links
-        text = re.sub(r"(?::\w+:)?`+[^`]+`+", "`·`", text)
-        wrong += [
-            (rule, found[0], text)
-            for rule, pattern in rules.items()
-            for part in (text, *shown)
-            for found in re.finditer(pattern, part)
-        ]
-    assert wrong == []
+    shown = re.findall(r":\w+:`([^`<]*[^`< ]) *<", text)  # the texts of links
+    text = re.sub(r"(?::\w+:)?`+[^`]+`+", "`·`", text)
+    return [
+        (rule, found[0], text)
+        for rule, pattern in rules.items()
+        for part in (text, *shown)
+        for found in re.finditer(pattern, part)
+    ]
+
+
+@TEXTS
+def test_chinese_is_typeset_as_chinese(page):
+    texts = (re.sub(r" {2,}", " ", m.string) if "\n" in m.id else m.string for m in messages(page))
+    assert [wrong for text in texts for wrong in badly_typeset(text)] == []
+
+
+def test_the_readme_is_typeset_as_chinese_and_has_the_terms():
+    readme = (catalogues.DOCS.parent / "README.zh-CN.md").read_text(encoding="utf-8")
+    readme = re.sub(r"```.*?```|<!--.*?-->", "", readme, flags=re.DOTALL)
+    texts = [text.strip() for line in readme.splitlines() for text in line.split("|")]
+    assert [wrong for text in texts for wrong in badly_typeset(text)] == []
+    assert [term["not"] for term in GLOSSARY if term["not"] and term["not"] in readme] == []
 
 
 # The built pages
@@ -190,6 +212,8 @@ def test_no_text_on_a_chinese_page_is_english(chinese, page):
     sentence = re.compile(r"(?:\b[A-Za-z][a-z]+\b[,.;:]? ){3}\b[a-z]+")
     assert [text for text in texts if sentence.search(text) and not re.search(HAN, text)] == []
     assert [text for text in texts if re.search(r":\w+:`|``", text)] == []  # markup that stayed as it is written
+    seen = [m.id.removeprefix(lessons.SEEN).strip()[1:50] for m in messages(page) if m.id.startswith(lessons.SEEN)]
+    assert [text for text in texts if any(english in text for english in seen)] == []  # the text of MNIST's figure
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """The README: its tables come from the lessons' results, its links work, and the tools that renew it start."""
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 
 from tf_backprop.support import lessons, runner
 from tools import readme
@@ -11,6 +13,7 @@ from tools import readme
 import pytest
 
 TEXT = readme.README.read_text(encoding="utf-8")
+CHINESE = readme.README.with_name("README.zh-CN.md").read_text(encoding="utf-8")
 RENEW = "run: python -m tools.readme"
 
 
@@ -82,13 +85,53 @@ def without_rounding(text):
     return re.sub(r"\b\d\.\de-(?:\d{3}|[1-9]\d|0[89])\b", "rounding", text).strip()
 
 
-def test_the_example_of_the_check_prints_what_the_pages_show(capsys):
+def test_the_example_of_the_check_prints_what_the_pages_show(capsys, monkeypatch):
     page = (readme.README.parent / "docs" / "check.md").read_text(encoding="utf-8")
     code, shown = re.search(r"```python\n(import numpy.*?)```\n\nIt prints\n\n```\n(.*?)```", page, re.DOTALL).groups()
     exec(compile(code, "docs/check.md", "exec"), {})
     assert without_rounding(capsys.readouterr().out) == without_rounding(shown)
     assert shown.count("e-1") == 3, "the three that are right are right to rounding"
     assert f"```\n{shown}```" in TEXT
+    monkeypatch.setenv("TF_BACKPROP_LANG", "zh")
+    exec(compile(code, "docs/check.md", "exec"), {})
+    assert "“" + "".join(capsys.readouterr().out.splitlines()[-2:]) + "”" in CHINESE
+
+
+def by_hand(text):
+    """Return what a README says outside of the tables that tools/readme.py renews."""
+    return re.sub(r"(?<=<!-- begin )(\w+) -->.*?(?=<!-- end \1)", "", text, flags=re.DOTALL)
+
+
+def test_the_chinese_readme_follows_the_english_one():
+    (followed,) = re.findall(r"<!-- follows README.md (\w+) -->", CHINESE)
+    now = hashlib.sha256(by_hand(TEXT).encode()).hexdigest()[:12]
+    if followed != now:
+        todo = f'bring README.zh-CN.md up to date, then write "follows README.md {now}" at its head'
+        pytest.fail(f"README.md has changed since {followed}: {todo}", pytrace=False)
+
+
+def test_the_readmes_lead_to_each_other():
+    assert TEXT.startswith("English | [简体中文](README.zh-CN.md)\n")
+    assert CHINESE.startswith("[English](README.md) | 简体中文\n")
+
+
+def test_the_chinese_readme_has_the_same_commands_output_links_and_numbers():
+    def blocks(text):
+        """Return the blocks of code, without the comments behind commands."""
+        return [re.sub(r" *# .*", "", block) for block in re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)]
+
+    assert blocks(CHINESE) == blocks(TEXT)
+    assert set(re.findall(r"\]\(([^)]+)\)", CHINESE)) ^ set(re.findall(r"\]\(([^)]+)\)", TEXT)) == {
+        "README.md",
+        "README.zh-CN.md",
+    }
+    titles = re.findall(r'"([^"\n]*[\u3400-\u9fff][^"\n]*)"', TEXT)
+    assert re.findall(r"《(.+?)》", CHINESE) == titles
+    english, chinese = (
+        Counter(re.findall(r"`[^`\n]+`|\d+", re.sub(r"```.*?```", "", by_hand(text), flags=re.DOTALL)))
+        for text in (TEXT, CHINESE)
+    )
+    assert english - chinese == Counter()
 
 
 def test_the_readme_is_short_and_has_every_lesson():

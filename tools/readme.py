@@ -13,7 +13,7 @@ from tf_backprop.support.errors import LessonError
 README = lessons.SCRIPTS.parent / "README.md"
 #: Where the tables stand, each between two comments that name it.
 NAMES = ("check", "ledger", "running", "speed", "tf1-to-tf2")
-PAGES = [README, *(README.parent / "docs" / f"{name}.md" for name in NAMES)]
+PAGES = [README, README.with_name("README.zh-CN.md"), *(README.parent / "docs" / f"{name}.md" for name in NAMES)]
 
 #: Of a reader who does not know the subject yet: words of prose, or lines of code, in a minute.
 WORDS, LINES = 200, 10
@@ -27,14 +27,25 @@ GROUPS = {
 }
 
 
-def lesson_table() -> str:
+def lesson_table(translations: Mapping[str, str]) -> str:
     """Return a table per group of lessons, with the title of each, which links to its script, and its question."""
     groups: dict[str, list] = {}
     for lesson in lessons.find():
         group = GROUPS.get(lesson.name[:2]) or [*groups][-1]
-        link = f"[{lesson.name[:2]} {lesson.title}](scripts/{lesson.name}.py)"
-        groups.setdefault(group, []).append([link, lesson.question])
-    return "\n\n".join(report.table([group, ""], rows, "github") for group, rows in groups.items())
+        title, question = f"{lesson.name[:2]} {lesson.title}", lesson.question
+        link = f"[{translations.get(title, title)}](scripts/{lesson.name}.py)"
+        groups.setdefault(group, []).append([link, translations.get(question, question)])
+    tables = ([translations.get(group, group), rows] for group, rows in groups.items())
+    return "\n\n".join(report.table([group, ""], rows, "github") for group, rows in tables)
+
+
+def chinese() -> dict[str, str]:
+    """Return the Chinese for each text of the home page and of the lessons' pages, as their catalogues have it."""
+    from tools import catalogues  # it needs Babel, which is not there where the lessons are timed
+
+    pages = ["index", *(f"gallery/{lesson.name}" for lesson in lessons.find())]
+    found = [message for page in pages for message in catalogues.read(catalogues.CATALOGUES / f"{page}.po")]
+    return {message.id: message.string for message in found if message.string and not message.fuzzy}
 
 
 def minutes_to_read(lesson: lessons.Lesson) -> float:
@@ -85,7 +96,12 @@ def calls() -> list[dict[str, str]]:
 def tables_of_files() -> dict[str, str]:
     """Return by name what the pages have from files, without any lesson being run."""
     program = (README.parent / "docs" / "tf1_two_layer_network.py").read_text(encoding="utf-8")
-    return {"lessons": lesson_table(), "calls": call_table(calls()), "tf1": f"```python\n{program}```"}
+    return {
+        "lessons": lesson_table({}),
+        "lessons_zh": lesson_table(chinese()),
+        "calls": call_table(calls()),
+        "tf1": f"```python\n{program}```",
+    }
 
 
 def number_table(comparisons: Mapping[str, Sequence[report.Row]]) -> str:
