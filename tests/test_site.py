@@ -148,12 +148,14 @@ def build(tmp_path):
                 f"{page.title()}\n{'=' * len(page)}\n\n{text}", encoding="utf-8"
             )
         environment = os.environ | {"PATH": str(tmp_path)}
-        # Without the stepper, the Markdown pages and the wheel, because this site lacks the files that they need.
+        # Without the stepper, Markdown, Chinese and the wheel, because this site lacks the files that they need.
         without = [
             "-D",
             "extensions=sphinx_copybutton,sphinx_gallery.gen_gallery,extension,lesson_pages,notebooks",
             "-D",
             "rst_epilog=",
+            "-D",
+            "html_theme_options.navbar_persistent=search-button",
         ]
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *without, "docs", "site"]
         process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
