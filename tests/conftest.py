@@ -5,6 +5,7 @@ import inspect
 import io
 import os
 import shutil
+import sys
 
 from forks import Scripts, clean
 from tf_backprop import command as _command  # noqa: F401 - imports TensorFlow, quietly
@@ -31,11 +32,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _close_figures():
+def _leave_nothing():
     from matplotlib import pyplot
 
     yield
     pyplot.close("all")
+    sys.modules.pop("ipykernel", None)  # where it is imported, a lesson takes its process for a notebook
 
 
 @pytest.fixture(scope="session")

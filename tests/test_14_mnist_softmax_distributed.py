@@ -24,12 +24,6 @@ STEM = "14_mnist_softmax_distributed"
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(autouse=True)
-def _no_notebook(monkeypatch):
-    """Forget that another test may have imported the kernel of notebooks."""
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-
-
 def difference(split, whole):
     return max(np.abs(split[name] - whole[name]).max() for name in ("W", "b"))
 

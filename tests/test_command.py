@@ -79,7 +79,6 @@ def test_errors_of_a_lesson_leave_no_traceback(run_script):
 @pytest.mark.parametrize("main_is_a_file", [True, False])
 def test_an_error_ends_the_process_only_where_the_main_program_is_a_file(main_is_a_file, monkeypatch):
     notebook = types.ModuleType("__main__")
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # another test may have imported the kernel
     if main_is_a_file:
         notebook.__file__ = "lesson.py"
     monkeypatch.setitem(sys.modules, "__main__", notebook)
