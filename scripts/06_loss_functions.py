@@ -104,8 +104,8 @@ def loss(parameters, y, t, under):
 # Backward
 # --------
 # The squared loss pulls harder at a sample that it misses by more. The asymmetric loss pulls
-# equally hard at all samples on one side. The cross-entropy pulls by p - t, what is said less what
-# is true.
+# equally hard at all samples on one side. The cross-entropy pulls by p - t, the predicted
+# probability minus the label.
 def gradients_by_hand(parameters, y, t, under):
     n = len(y)
 

@@ -75,9 +75,9 @@ def loss(parameters, x, y):
 # %%
 # Backward
 # --------
-# p - onehot(y) is what the network says less what is true, for each image and each digit. It says
-# which logits are too high and which are too low. Each weight joins a pixel to a digit and is
-# blamed by both: a pixel without ink changes none of its weights.
+# p - onehot(y) is the predicted probability minus the true label, for each image and each digit.
+# It says which logits are too high and which are too low. Each weight joins a pixel to a digit and
+# is blamed by both: a pixel without ink changes none of its weights.
 def gradients_by_hand(parameters, x, y):
     z = logits(parameters, x)  # x W + b
     p = tf.nn.softmax(z)  # each row (10,) sums to 1
