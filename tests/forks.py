@@ -1,9 +1,11 @@
 """Lessons run as scripts without the import each time: a process that has imported TensorFlow, and run nothing, forks.
 
 ``python tests/forks.py`` is that process. It reads one request per line and answers with the exit status.
+``python tests/forks.py SCRIPT ...`` runs a script, and what that starts as its workers are forks of it.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import runpy
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import types
 from importlib import metadata
 from pathlib import Path
 
@@ -73,11 +76,47 @@ def become(command, cwd, environment, out, err) -> None:
     """Be the process of a script, and end as it does."""
     signal.alarm(PATIENCE)
     os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    end_as(command, environment)
+
+
+class Forked(subprocess.Popen):
+    """A process in a session of its own that is a fork of this one, and runs the script in its command."""
+
+    def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others) -> None:
+        pipes = others[3:9]  # six ends: of standard input, output and error
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            for number, file in enumerate([fcntl.fcntl(pipes[i], fcntl.F_DUPFD, 100) for i in (0, 3, 5)]):
+                os.dup2(file, number)
+            for file in {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, *pass_fds}:
+                with contextlib.suppress(OSError):  # the one that listed them
+                    os.close(file)
+            sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+            os.setsid()  # now it has nothing of its parent's, as a process of its own
+            end_as(args[1:], env)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+
+def run_with_forks(command) -> None:
+    """Run a script of this process's arguments; the workers that it starts are forks."""
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from tf_backprop import command as _  # noqa: F401
+    from tf_backprop.support import workers
+
+    workers.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE)
+    sys.argv[:] = command
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def end_as(command, environment) -> None:
+    """Run a script with an environment, and end this process as it ends."""
+    os.environ.clear()
+    os.environ.update(environment)
     sys.argv[:] = command
     sys.path[0] = str(Path(command[0]).parent)
     status = 0
@@ -95,4 +134,7 @@ def become(command, cwd, environment, out, err) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    if sys.argv[1:]:
+        run_with_forks(sys.argv[1:])
+    else:
+        serve()
