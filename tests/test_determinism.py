@@ -1,20 +1,25 @@
-"""The same seed gives the same bits: once more, in another process, on one core; and what other versions change."""
+"""Two runs of all lessons: the same bits, a clean checkout, the committed figures and numbers; and other versions."""
 
 import os
+import pickle
 import platform
 import re
 import shutil
 import subprocess
 import sys
 
+from forks import clean
 from tf_backprop.support import lessons
 from tf_backprop.support.errors import DataError, UsageError
 from tools import readme, versions
 
 import numpy as np
 import pytest
+from PIL import Image
+from test_readme import cells
 
 ROOT = lessons.SCRIPTS.parent
+NAMES = [lesson.name for lesson in lessons.find()]
 DATA = "mnist" if os.environ.get("MNIST_DIR") else "digits"
 
 
@@ -24,25 +29,74 @@ def test_the_same_bits_in_another_order():
     assert versions.differences(one, other) == dict.fromkeys(names, 0.0)
 
 
-@pytest.mark.slow
-def test_the_same_bits_on_one_core_and_after_other_lessons(tmp_path):
-    if not shutil.which("taskset"):
-        pytest.skip("there is no taskset to leave one core only")
-    names = [lesson.name for lesson in lessons.find()]
-    save = [sys.executable, "-m", "tools.versions", "--data", DATA]
-    one, other = tmp_path / "one.npz", tmp_path / "other.npz"
-    both = [
-        subprocess.Popen([*save, "--save", one, *names], cwd=ROOT),
-        subprocess.Popen(["taskset", "-c", "0", *save, "--save", other, *names[::-1]], cwd=ROOT),
-    ]
+#: Runs all lessons, in the order of their numbers or in the other one, and keeps the tables and the numbers.
+ALL = """
+import pickle, sys
+from pathlib import Path
+from tools import readme, versions
+names, data, figures, file = sys.argv[1].split(), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
+tables, numbers = {}, {}
+for name, result in versions.run(names, data, figures):
+    tables[name] = readme.number_table({name: result.comparison})
+    numbers |= versions.numbers(name, result)
+file.write_bytes(pickle.dumps((tables, numbers)))
+"""
+
+
+@pytest.fixture(scope="module")
+def all_lessons(tmp_path_factory):
+    """Return a clone in which all lessons have run, and the tables and numbers of this run and of another one.
+
+    The other one runs them the other way round, and on one core.
+    """
+    if not ((ROOT / ".git").exists() and shutil.which("taskset")):
+        pytest.skip("needs git's history, and taskset to leave one core only")
+    folder = tmp_path_factory.mktemp("all")
+    clone, one, other = folder / "clone", folder / "one", folder / "other"
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
+    python = [sys.executable, "-c", ALL]
+    usual = [*python, " ".join(NAMES), DATA, "figures", one]
+    turned = ["taskset", "-c", "0", *python, " ".join(NAMES[::-1]), DATA, folder, other]
+    environment = os.environ | {"PYTHONPATH": str(clone)}
+    both = [subprocess.Popen(command, cwd=clone, env=environment) for command in (usual, turned)]
     try:
         assert [process.wait(timeout=900) for process in both] == [0, 0]
     finally:
         for process in both:
             process.kill()
-    with np.load(one) as first, np.load(other) as second:
-        found = versions.differences(dict(first), dict(second))
-    assert found == dict.fromkeys(names, 0.0)
+    return clone, *(pickle.loads(file.read_bytes()) for file in (one, other))
+
+
+@pytest.mark.slow
+def test_the_same_bits_on_one_core_and_after_other_lessons(all_lessons):
+    _, (_, one), (_, other) = all_lessons
+    assert versions.differences(one, other) == dict.fromkeys(NAMES, 0.0)
+
+
+@pytest.mark.slow
+def test_the_checkout_stays_clean_and_the_committed_figures_are_what_is_drawn(all_lessons):
+    clone = all_lessons[0]
+    with_two_workers = [sys.executable, "-m", "tf_backprop", "14", "--data", DATA]
+    subprocess.run(with_two_workers, cwd=clone, env=clean(PYTHONPATH=str(clone)), check=True, stdout=subprocess.DEVNULL)
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+    for kind, name in (line.split() for line in status.stdout.splitlines()):
+        assert kind == "M", f"{name} is not ignored"
+        committed, drawn = (np.asarray(Image.open(folder / name).convert("L"), float) for folder in (ROOT, clone))
+        assert committed.shape == drawn.shape
+        assert np.abs(committed - drawn).mean() < 0.5, f"{name} is another picture"  # but for the rounding of a pixel
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.mnist] if n[:2] > "07" else []) for n in NAMES])
+def test_the_table_of_numbers_has_what_the_lesson_says(name, all_lessons):
+    _, (tables, _), _ = all_lessons
+    made = cells(tables[name])[2:]
+    written = [row for row in cells(readme.written()["numbers"]) if row[0] == name[:2]]
+    assert [row[:2] for row in written] == [row[:2] for row in made], "run: python -m tools.readme"
+    for one, other in zip(written, made, strict=True):
+        for number, now in zip(one[2:], other[2:], strict=True):
+            # The last digits depend on the processor and the versions; a changed result does not hide in them.
+            assert number == now or float(number) == pytest.approx(float(now), rel=2e-3, abs=1e-6), (one, other)
 
 
 def test_differences_are_found():

@@ -4,15 +4,11 @@ import ast
 import inspect
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-from forks import clean
 from tf_backprop.support import lessons
 
-import numpy as np
 import pytest
-from PIL import Image
 
 ROOT = lessons.SCRIPTS.parent
 OPENED = ["__main__", "command", "datasets", "gradient_check", "plotting", "report"]
@@ -109,19 +105,3 @@ def test_lines_end_as_make_and_the_shell_want_them_on_windows_too(tmp_path):
     subprocess.run(git, check=True)
     for name in ("Makefile", ".ci/run", "scripts/01_regression.py", "README.md"):
         assert b"\r" not in (tmp_path / "clone" / name).read_bytes()
-
-
-@pytest.mark.slow
-def test_a_run_of_all_lessons_leaves_the_checkout_clean(tmp_path):
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is an archive")
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
-    words = [sys.executable, "-m", "tf_backprop", *(lesson.name for lesson in lessons.find())]
-    subprocess.run(words, cwd=clone, env=clean(PYTHONPATH=str(clone)), check=True, capture_output=True, timeout=300)
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True)
-    for kind, name in (line.split() for line in status.stdout.splitlines()):
-        assert kind == "M", f"{name} is not ignored"
-        committed, drawn = (np.asarray(Image.open(folder / name).convert("L"), float) for folder in (ROOT, clone))
-        assert committed.shape == drawn.shape
-        assert np.abs(committed - drawn).mean() < 0.5, f"{name} is another picture"  # but for the rounding of a pixel

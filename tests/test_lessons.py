@@ -19,7 +19,7 @@ from PIL import Image
 LESSONS = [lesson.name for lesson in lessons.find()]
 
 
-#: What makes the longest lessons short; `make test-all` runs them as they are too.
+#: What makes the longest lessons short. As they are, they run in test_determinism.py.
 SHORT = {
     "09_mnist_softmax_optimizer": ["--epochs", "20"],
     "10_mnist_softmax_gradient_tape": ["--epochs", "20"],
@@ -52,12 +52,6 @@ def runs_well(process, name, folder):
 @pytest.mark.parametrize("name", LESSONS)
 def test_runs_as_a_script_in_an_empty_folder(name, load, run_script, tmp_path):
     runs_well(run_script(name, *on_digits(load(name).main), *SHORT.get(name, [])), name, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SHORT)
-def test_runs_with_its_defaults_too(name, load, run_script, tmp_path):
-    runs_well(run_script(name, *on_digits(load(name).main)), name, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,24 @@ def results(names: Sequence[str] = (), data: datasets.Choice = "digits") -> dict
     """Run lessons with their default arguments, in this process; return all that they return, and the versions."""
     found = {f"{VERSIONS}{name}": np.array(version) for name, version in versions().items()}
     with tempfile.TemporaryDirectory() as figures:
-        options = {"data": data, "figures": Path(figures), "workers": 1}  # tests compare one worker with several
-        for lesson in lessons.select(names):
-            main = lessons.load(lesson.path).main
-            taken = inspect.signature(main).parameters
-            with contextlib.redirect_stdout(io.StringIO()):
-                result = main(**{name: value for name, value in options.items() if name in taken})
-            found |= {f"{lesson.name}/{name}": array for name, array in leaves(result._asdict())}
+        for name, result in run(names, data, Path(figures)):
+            found |= numbers(name, result)
     return found
+
+
+def run(names: Sequence[str], data: datasets.Choice, figures: Path) -> Iterator[tuple[str, tuple]]:
+    """Run lessons with their default arguments, in this process; yield the name and the result of each."""
+    options = {"data": data, "figures": figures, "workers": 1}  # tests compare one worker with several
+    for lesson in lessons.select(names):
+        main = lessons.load(lesson.path).main
+        taken = inspect.signature(main).parameters
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield lesson.name, main(**{name: value for name, value in options.items() if name in taken})
+
+
+def numbers(name: str, result: tuple) -> dict[str, np.ndarray]:
+    """Return all numbers in the result of the lesson `name`, each by that name and the way that leads to it."""
+    return {f"{name}/{way}": array for way, array in leaves(result._asdict())}
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
