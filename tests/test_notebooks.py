@@ -1,14 +1,17 @@
-"""The gallery's notebooks, each run in a new kernel, in an empty folder; and the wheel that they need elsewhere."""
+"""The gallery's notebooks, run one after the other in an empty folder; and the wheel that they need elsewhere."""
 
-import inspect
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+from forks import clean
 from tf_backprop.support import lessons
 
 import pytest
+from test_lessons import SHORT, on_digits
 
 pytestmark = pytest.mark.slow
 
@@ -17,30 +20,41 @@ NAMES = [lesson.name for lesson in lessons.find()]
 FIRST = 'sys.argv = ["notebook", "--figures", tempfile.mkdtemp()]'
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """Return the manager of a kernel and the folder in which it works: all notebooks share the import of TensorFlow."""
+    pytest.importorskip("nbclient", reason="needs nbmake: pip install -e .[docs]")
+    manager = pytest.importorskip("jupyter_client.manager")
+    with tempfile.TemporaryDirectory() as folder:
+        km, client = manager.start_new_kernel(kernel_name="python3", cwd=folder, env=clean())
+        client.stop_channels()
+        yield km, Path(folder)
+        km.shutdown_kernel(now=True)
+
+
 @pytest.fixture
-def execute(load, tmp_path, monkeypatch):
-    """Return a function that runs a notebook as the site serves it, on the digits, and returns the notebook."""
-    for name in [name for name in os.environ if name.startswith("TF_")]:
-        monkeypatch.delenv(name)  # the kernel starts with this process's environment
+def execute(load, kernel):
+    """Return a function that runs a notebook as the site serves it, shortly and on the digits, and returns it."""
 
     def run(name):
         served = [*(BUILD / "html" / "_downloads").glob(f"*/{name}.ipynb")]
         if not served:
             pytest.skip("the site is not built: make docs")
-        nbclient = pytest.importorskip("nbclient", reason="needs nbmake: pip install -e .[docs]")
-        nbformat = pytest.importorskip("nbformat")
+        import nbclient
+        import nbformat
+
         notebook = nbformat.reads(served[0].read_text(encoding="utf-8"), as_version=4)
-        digits = ["--data", "digits"] if "data" in inspect.signature(load(name).main).parameters else []
+        options = [*on_digits(load(name).main), *SHORT.get(name, [])]
         assert FIRST in notebook.cells[0].source
-        notebook.cells[0].source += f" + {digits!r}"
-        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        notebook.cells[0].source = f"%reset -f\n{notebook.cells[0].source} + {options!r}"
+        nbclient.NotebookClient(notebook, km=kernel[0], timeout=300).execute()
         return notebook
 
     return run
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute, tmp_path):
+def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute, kernel):
     notebook = execute(name)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
@@ -53,7 +67,7 @@ def test_notebook_shows_its_figures_and_numbers_and_nothing_else(name, execute, 
     assert cells[-1].outputs[-1].data["text/plain"].startswith("Row("), "the last cell looks at the result"
     sources = [cell.source for cell in notebook.cells]
     assert not [source for source in sources if re.search(r"::$|# noqa", source, re.MULTILINE)]
-    assert [*tmp_path.iterdir()] == [], "a notebook leaves no file beside it"
+    assert [*kernel[1].iterdir()] == [], "a notebook leaves no file beside it"
 
 
 def test_a_lesson_in_the_cells_of_an_interactive_window(tmp_path):

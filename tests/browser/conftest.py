@@ -17,8 +17,14 @@ HTML = lessons.SCRIPTS.parent / "docs" / "_build" / "html"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for many requests
+
     def log_message(self, *_):
         pass
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")  # the site does not change while it is tested
+        super().end_headers()
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +57,7 @@ def chromium(tmp_path_factory):
     options.binary_location = program
     for argument in (
         "--headless=new",
+        "--disable-gpu",
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--disable-background-networking",

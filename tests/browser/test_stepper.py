@@ -1,6 +1,5 @@
 """docs/stepper.rst in a real browser: every number of every step against TensorFlow, with the buttons and the keys."""
 
-import base64
 import io
 import re
 
@@ -107,10 +106,16 @@ def compare(states, expected, units=True):
 @pytest.mark.parametrize(("mode", "units"), STEPS)
 def test_every_number_of_the_start_is_tensorflows(mode, units, page, load):
     page.choose(mode, units)
-    steps = STEPS[mode, units]
+    states = page.states()
+    assert len(states) == STEPS[mode, units]
+    compare(states, Numbers(load, mode).by_symbol(), units)
+
+
+def test_the_buttons_go_through_all_steps_and_back(page):
+    page.choose("sigmoid", units=True)
+    steps = STEPS["sigmoid", True]
     page.click(".phases [data-phase=start]")
     states = page.walk(lambda: page.click(".next"), steps - 1)
-    compare(states, Numbers(load, mode).by_symbol(), units)
     assert page.find(".next").get_attribute("aria-disabled") == "true"
     page.click(".next")
     assert page.state()["step"] == steps - 1
@@ -119,10 +124,9 @@ def test_every_number_of_the_start_is_tensorflows(mode, units, page, load):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_change_is_computed_as_tensorflow_does(mode, seed, page, load):
+def test_a_change_is_computed_as_tensorflow_does(mode, page, load):
     page.choose(mode, units=True)
-    numbers = Numbers(load, mode, seed)
+    numbers = Numbers(load, mode, seed=1)
     fields = numbers.fields()
     assert len(fields) == len(page.all("input[type=text]"))
     for field, value in fields.items():
@@ -222,7 +226,7 @@ def test_keys_go_through_all_steps_and_leave_the_fields_alone(page):
         assert page.state()["step"] == 1
 
 
-@pytest.mark.parametrize(("mode", "units"), STEPS)
+@pytest.mark.parametrize(("mode", "units"), [("identity", False), ("sigmoid", True)])
 def test_every_step_has_an_address(mode, units, page, site):
     flags = ("&sigmoid" if mode == "sigmoid" else "") + ("&units" if units else "")
     page.choose(mode, units)
@@ -429,13 +433,11 @@ LARGE = {"learning_rate": 1000, **{f"w2-{j}": -987.6543 for j in range(3)}}
 LARGE |= {f"w1-{i}-{j}": -987.6543 for i in range(2) for j in range(3)} | {"x-0": -999.1234, "x-1": 999.4321}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 768, 380])
 @pytest.mark.parametrize("numbers", ["small", "large"])
-def test_nothing_is_cut_off(width, scheme, numbers, page, tmp_path):
+def test_nothing_is_cut_off(width, numbers, page):
     browser = page.browser
     resize(browser, width, 1000)
-    media(browser, scheme)
     for field, value in LARGE.items() if numbers == "large" else ():
         page.type(field, value)
     page.click("#stepper-sigmoid")
@@ -462,11 +464,9 @@ def test_nothing_is_cut_off(width, scheme, numbers, page, tmp_path):
             for other, left2, top2, right2, bottom2, *_ in labels[:i]:
                 apart = right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top
                 assert apart, f"{one} lies on {other}"
-    path = tmp_path / f"{width}-{scheme}-{numbers}.png"
-    path.write_bytes(base64.b64decode(browser.execute_cdp_cmd("Page.captureScreenshot", {})["data"]))
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 380)])
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", 380)])
 def test_axe_finds_nothing(scheme, width, page, axe):
     """Axe-core's rules for WCAG 2.2, levels A and AA, and its best practices, at every step."""
     resize(page.browser, width, 900)
