@@ -51,14 +51,15 @@ def npz(path, arrays, **changes):
 KNOWN = mnist.SHA256  # before the fixture below puts another in its place
 
 
+@pytest.fixture(scope="module")
 def digest(arrays):
     return hashlib.sha256(b"".join(arrays[stem].tobytes() for stem in SHAPES)).hexdigest()
 
 
 @pytest.fixture(autouse=True)
-def _nowhere(monkeypatch, tmp_path_factory, arrays):
+def _nowhere(monkeypatch, tmp_path_factory, digest):
     """No MNIST on this machine, and no network; and for these tests, MNIST is random numbers."""
-    monkeypatch.setattr(mnist, "SHA256", digest(arrays))
+    monkeypatch.setattr(mnist, "SHA256", digest)
     monkeypatch.setattr(mnist, "MIRROR", "http://127.0.0.1:9/")
     empty = tmp_path_factory.mktemp("home")
     monkeypatch.delenv("MNIST_DIR", raising=False)

@@ -56,9 +56,21 @@ def finish(process, timeout=120):
 
 
 HOSTILE = {
-    "no HOME, no DISPLAY, oneDNN on": {"HOME": None, "DISPLAY": None, "TF_ENABLE_ONEDNN_OPTS": "1"},
-    "HOME that is none, narrow terminal": {"HOME": "/nonexistent", "COLUMNS": "40", "TERM": "dumb"},
-    "optimized Python in ASCII": {"PYTHONOPTIMIZE": "1", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": ""},
+    "HOME that is none, narrow terminal, oneDNN on, another tool's backend": {
+        "HOME": "/nonexistent",
+        "COLUMNS": "40",
+        "TERM": "dumb",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "MPLBACKEND": "that of another tool",
+    },
+    "no HOME, no DISPLAY, optimized Python in ASCII": {
+        "HOME": None,
+        "DISPLAY": None,
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONUTF8": "0",
+        "LC_ALL": "C",
+        "PYTHONIOENCODING": "",
+    },
 }
 
 
@@ -110,10 +122,8 @@ def test_two_runs_at_once_into_one_folder(usual, tmp_path):
 
 
 @pytest.mark.slow
-def test_output_to_a_file_and_to_a_reader_that_goes(usual, tmp_path):
+def test_output_to_a_reader_that_goes(tmp_path):
     command = f"{sys.executable} {FIRST} --figures {tmp_path}"
-    subprocess.run(f"{command} > {tmp_path}/out.txt", shell=True, check=True, timeout=120)
-    assert "figure: " in (tmp_path / "out.txt").read_text(encoding="utf-8")
     piped = subprocess.run(f"{command} | head -n 1", shell=True, capture_output=True, text=True, timeout=120)
     assert (len(piped.stdout.splitlines()), piped.stderr) == (1, "")
     assert piped.stdout.startswith("gradient")
