@@ -264,10 +264,21 @@ def test_no_worker_outlives_its_launcher(what, start):
     assert (process.returncode, err) == ((130, "error: interrupted\n") if what == signal.SIGINT else (-what, ""))
 
 
-def test_nor_one_that_waits_for_the_others(start):
-    process = start("--start-timeout", "600")
+#: Worker 1 stops before it has joined the others.
+EARLY = (
+    "import tensorflow as tf\n",
+    """import signal
+import tensorflow as tf
+if '"index": 1' in os.environ.get("TF_CONFIG", ""):
+    os.kill(os.getpid(), signal.SIGSTOP)
+""",
+)
+
+
+def test_nor_one_that_waits_for_the_others(start, tmp_path):
+    process = start("--start-timeout", "600", script=copy_with(tmp_path, EARLY))
     pids = both(process)
-    os.kill(pids[1], signal.SIGSTOP)
+    until(lambda: state(pids[1]) == "T")
     until(lambda: listens(pids[0]))
     process.kill()
     until(lambda: not state(pids[0]), 5)
@@ -322,10 +333,9 @@ def test_a_worker_s_usage_error_keeps_its_exit_status(start):
     assert re.fullmatch(said, ended(process, [], 90, status=2))
 
 
-def test_a_worker_that_never_starts_is_named(start):
-    process = start("--start-timeout", "3")
+def test_a_worker_that_never_starts_is_named(start, tmp_path):
+    process = start("--start-timeout", "3", script=copy_with(tmp_path, EARLY))
     pids = both(process)
-    os.kill(pids[1], signal.SIGSTOP)
     said = r"error: worker 0: after 3 s there is no answer from worker 1 \(127.0.0.1:\d+\)"
     assert re.fullmatch(said, ended(process, pids, 60))
 
