@@ -60,9 +60,7 @@ class ChooseMessages(SphinxTransform):
                 node["translatable"] = False
 
     def stays_english(self, node):
-        """Return whether `node` is a table of numbers, or a cell with what the gradient check prints."""
-        if self.env.docname == "check" and isinstance(node, nodes.entry):
-            return _inside(node, nodes.tbody) and node.parent.index(node) == 1
+        """Return whether `node` is a table of numbers."""
         return self.env.docname in TABLES_OF_NUMBERS and isinstance(node, nodes.table)
 
     def has_words(self, node):
@@ -70,12 +68,6 @@ class ChooseMessages(SphinxTransform):
         if isinstance(node, nodes.math_block):
             return bool(re.search(r"\\(text|mbox)\{[^}]*[A-Za-z]{2}", node.astext()))
         return any(re.fullmatch(r"[A-Za-z][a-z'-]+[,.:;?!]*", word) for word in "".join(_texts(node)).split())
-
-
-def _inside(node, kind):
-    while node is not None and not isinstance(node, kind):
-        node = node.parent
-    return node is not None
 
 
 def _texts(node):

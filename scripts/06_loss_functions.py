@@ -14,8 +14,8 @@ rows t (n, c)::
 What you should see: when all samples share one output, the losses ask for the mean, for the
 quantile under / (1 + under) and for the log-odds. Then one sample of class 0 has the logits (0, s):
 it is a miss of size s. From some s on, the naive log(softmax(z)) is log 0; its loss is infinite and
-its gradient NaN. D2 clips p from below: its loss stays finite, but from a smaller s on its gradient
-is 0, so that the worst samples teach nothing. log_softmax(z) keeps both right.
+its gradient NaN. The tutorial, D2, clips p from below: its loss stays finite, but from a smaller s
+on its gradient is 0, so that the worst samples teach nothing. log_softmax(z) keeps both right.
 
 Try
 

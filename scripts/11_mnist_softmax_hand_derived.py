@@ -13,8 +13,8 @@ For a batch of n images x (n, 784) with labels y (n,)::
     dL/db = column sums of dL/dz             (10,)
 
 What you should see: the costs and the weights are those of lessons 09 and 10, up to rounding. The
-costs that D4 printed are lower: its formula lacks the 1/n, so its steps are n times too long. Only
-the act Backward and what ``--document-formula`` needs differ from lesson 10.
+costs that the tutorial, D4, printed are lower: its formula lacks the 1/n, so its steps are n times
+too long. Only the act Backward and what ``--document-formula`` needs differ from lesson 10.
 
 Try
 

@@ -16,8 +16,8 @@ layers ReLU or tanh. The layers l = 1 to 4 have 25, 50, 25 and K = 2 units, and 
 
 What you should see: for hundreds of epochs the boundary is no better than a straight line. Then it
 bends into the gap between the moons; the loss and the share of errors come down to the best that is
-possible on average, which is computed from the way the data were made. D5 drew only the first 11 of
-its 101 records, up to epoch 100: there the network looks finished, and it is not.
+possible on average, which is computed from the way the data were made. The tutorial, D5, drew only
+the first 11 of its 101 records, up to epoch 100: there the network looks finished, and it is not.
 
 Try
 

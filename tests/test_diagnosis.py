@@ -3,8 +3,9 @@
 import functools
 
 from tf_backprop import check_gradients
+from tf_backprop.support import language
 from tf_backprop.support.layers import layers
-from tools import mistakes, readme
+from tools import catalogues, mistakes, readme
 
 import numpy as np
 import pytest
@@ -111,9 +112,13 @@ def test_without_the_mistake_each_is_right():
             assert check_gradients(loss, right, mistake.parameters, *mistake.batch).ok, mistake.name
 
 
-def test_the_committed_table_is_what_the_check_says():
+def test_the_committed_table_is_what_the_check_says_in_both_languages(monkeypatch):
     written = readme.written()["mistakes"]
     assert written == mistakes.table(), "run: python -m tools.mistakes"
+    monkeypatch.setenv(language.VARIABLE, "zh")
+    catalogue = catalogues.read(catalogues.CATALOGUES / "check.po")
+    for cell, text in mistakes.chinese().items():
+        assert catalogue[cell].string == text, "run: python -m tools.mistakes"
     assert [line.split("|")[1].strip() for line in written.splitlines()[2:]] == [*SAID]
 
 

@@ -5,6 +5,7 @@ import builtins
 import dis
 import inspect
 import itertools
+import re
 import sys
 
 from copied import acts
@@ -76,6 +77,8 @@ def test_form(name, load):
     assert len(underline) == len(title)
     assert 12 <= len(docstring.splitlines()) <= 28
     assert sum(line.startswith("- ``") for line in rest) == 2, "two Try lines"
+    named = re.search(r"(\S+)\s+D[1-5]\b", docstring.partition("Re-runs")[0])
+    assert not named or named[1] == "tutorial,", "who reads the lesson first does not know what D1 to D5 are"
     cells = [line[2:] for line in _cell_titles(source)]
     assert cells[:4] == ["Prepare", "Forward", "Backward", "Iterate"]
     assert cells[-2:] == ["Plot and main", "Run"]

@@ -1,14 +1,15 @@
-"""Renew the table of docs/check.md, what the check says of each mistake: ``python -m tools.mistakes``.
+"""Renew the table of docs/check.md, what the check says of each mistake, and its Chinese: ``python -m tools.mistakes``.
 
 The mistakes are those of public threads and tutorials, in the networks that people have there, in NumPy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from tf_backprop import check_gradients, report
-from tools import readme
+from tf_backprop.support import language
+from tools import catalogues, readme
 
 import numpy as np
 
@@ -319,19 +320,38 @@ def mistakes(seed: int = 1) -> list[Mistake]:
     ]
 
 
+def verdicts(mistake: Mistake) -> dict[str, list[str]]:
+    """Return what the check says, each time with the names of the parameters of which it says so."""
+    checked = check_gradients(mistake.loss, mistake.gradients, mistake.parameters, *mistake.batch)
+    said: dict[str, list[str]] = {}
+    for row in checked.rows:
+        if not row.ok:
+            said.setdefault(row.verdict, []).append(row.name)
+    return said
+
+
+def english(said: Mapping[str, Sequence[str]]) -> str:
+    """Return verdicts as they stand in a cell of the table."""
+    return "; ".join(": ".join([", ".join(names), verdict]) for verdict, names in said.items())
+
+
 def table() -> str:
     """Return a row per mistake: its name, what the check says of the parameters that are wrong, and the lessons."""
-    rows = []
-    for mistake in mistakes():
-        checked = check_gradients(mistake.loss, mistake.gradients, mistake.parameters, *mistake.batch)
-        said: dict[str, list[str]] = {}
-        for row in checked.rows:
-            if not row.ok:
-                said.setdefault(row.verdict, []).append(row.name)
-        verdicts = "; ".join(": ".join([", ".join(names), verdict]) for verdict, names in said.items())
-        rows.append([mistake.name, verdicts, mistake.lesson])
+    rows = [[mistake.name, english(verdicts(mistake)), mistake.lesson] for mistake in mistakes()]
     return report.table(["mistake", "what the check says", "lesson"], rows, "github", as_is=True)
+
+
+def chinese() -> dict[str, str]:
+    """Return for each cell with verdicts what the check says there in the language that is chosen, Chinese."""
+    every = map(verdicts, mistakes())
+    return {english(said): "；".join(f"{'、'.join(names)}：{v!s}" for v, names in said.items()) for said in every}
 
 
 if __name__ == "__main__":
     readme.replace({"mistakes": table()})
+    language.use("zh")
+    path = catalogues.CATALOGUES / "check.po"
+    catalogue = catalogues.read(path)
+    for cell, text in chinese().items():
+        catalogue.add(cell, text)
+    catalogues.write(path, catalogue)

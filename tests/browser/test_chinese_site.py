@@ -12,8 +12,7 @@ def results(browser, address, words):
     """Return the pages that the search of the site at `address` finds."""
     browser.get("about:blank")
     open_page(browser, f"{address}/search.html?q={words}")
-    wait_for(lambda: browser.find_elements("css selector", "#search-results p.search-summary"))
-    wait_for(lambda: browser.execute_script("return Search._pulse_status < 0"))
+    wait_for(lambda: browser.execute_script("return Search.status?.innerText"))  # it says so when it has finished
     links = browser.find_elements("css selector", "#search-results li > a")
     return {
         link.get_attribute("href").partition("#")[0].partition("?")[0].removeprefix(f"{address}/") for link in links

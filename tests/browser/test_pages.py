@@ -324,9 +324,7 @@ def test_text_can_be_read(browser, site, page, scheme):
     assert faint == set()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 1280])
-@pytest.mark.parametrize("page", ["index.html", LESSON])
+@pytest.mark.parametrize(("page", "width", "scheme"), [("index.html", 1280, "light"), (LESSON, 420, "dark")])
 def test_screenshots_to_look_at(browser, site, page, width, scheme, tmp_path):
     media(browser, scheme)
     resize(browser, width, 900)

@@ -433,8 +433,7 @@ LARGE = {"learning_rate": 1000, **{f"w2-{j}": -987.6543 for j in range(3)}}
 LARGE |= {f"w1-{i}-{j}": -987.6543 for i in range(2) for j in range(3)} | {"x-0": -999.1234, "x-1": 999.4321}
 
 
-@pytest.mark.parametrize("width", [1280, 768, 380])
-@pytest.mark.parametrize("numbers", ["small", "large"])
+@pytest.mark.parametrize(("width", "numbers"), [(1280, "large"), (768, "large"), (380, "large"), (380, "small")])
 def test_nothing_is_cut_off(width, numbers, page):
     browser = page.browser
     resize(browser, width, 1000)
