@@ -5,7 +5,6 @@
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import runpy
@@ -86,6 +85,8 @@ class Forked(subprocess.Popen):
     """A process in a session of its own that is a fork of this one, and runs the script in its command."""
 
     def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others) -> None:
+        import fcntl  # not on Windows, where nothing is forked
+
         pipes = others[3:9]  # six ends: of standard input, output and error
         sys.stdout.flush()
         self.pid = os.fork()
@@ -105,7 +106,6 @@ class Forked(subprocess.Popen):
 def run_with_forks(command) -> None:
     """Run a script of this process's arguments; the workers that it starts are forks."""
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from tf_backprop import command as _  # noqa: F401
     from tf_backprop.support import workers
 
     workers.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE)
