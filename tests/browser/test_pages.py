@@ -229,13 +229,9 @@ def test_search_finds(browser, site, words, page, first):
     field = browser.find_element("css selector", "main input[name=q], .bd-content input[name=q]")
     field.send_keys(words)
     field.submit()
-    wait_for(lambda: browser.find_elements("css selector", "#search-results > p.search-summary"))
-    found = wait_for(
-        lambda: [
-            link.get_attribute("href").partition("?")[0].partition("#")[0]
-            for link in browser.find_elements("css selector", "#search-results li > a")
-        ]
-    )
+    wait_for(lambda: browser.execute_script("return typeof Search == 'object' && Search.status?.innerText"))
+    links = browser.find_elements("css selector", "#search-results li > a")
+    found = [link.get_attribute("href").partition("?")[0].partition("#")[0] for link in links]
     assert f"{site}/{page}" in (found[:1] if first else found[:8])
 
 
