@@ -342,7 +342,7 @@ def table() -> str:
 
 
 def chinese() -> dict[str, str]:
-    """Return for each cell with verdicts what the check says there in the language that is chosen, Chinese."""
+    """Return the Chinese of each cell with verdicts, where the language of the check is Chinese."""
     every = map(verdicts, mistakes())
     return {english(said): "；".join(f"{'、'.join(names)}：{v!s}" for v, names in said.items()) for said in every}
 

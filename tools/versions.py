@@ -42,7 +42,8 @@ def run(names: Sequence[str], data: datasets.Choice, figures: Path) -> Iterator[
         main = lessons.load(lesson.path).main
         taken = inspect.signature(main).parameters
         with contextlib.redirect_stdout(io.StringIO()):
-            yield lesson.name, main(**{name: value for name, value in options.items() if name in taken})
+            result = main(**{name: value for name, value in options.items() if name in taken})
+        yield lesson.name, result
 
 
 def numbers(name: str, result: tuple) -> dict[str, np.ndarray]:

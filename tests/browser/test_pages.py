@@ -59,7 +59,7 @@ const textOf = e => {  // of the element's own words, which may be wider than it
     .flatMap(n => { range.selectNode(n); return [...range.getClientRects()]; });
 };
 const outside = box => box.width > 1 && (box.right > innerWidth + 1 || box.left < -1);
-const wide = [...document.querySelectorAll("main *, header *, footer *")].filter(e => !e.matches("pre *, svg *"))
+const wide = [...document.querySelectorAll("main *, header *, footer *")]
   .filter(e => [e.getBoundingClientRect(), ...textOf(e)].some(outside) && !inScroller(e) && shown(e));
 if (document.documentElement.scrollWidth > innerWidth) wide.push(document.documentElement);
 return wide.map(e => e.tagName + "." + e.className + ": " + e.textContent.slice(0, 40));
