@@ -72,7 +72,7 @@ $(BIN)/python .venv-bench/bin/python .venv-oldest/bin/python .venv-newest/bin/py
 .venv/installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing what '$*' needs into .venv ..."
 	$(PIP) -e ".[$*]"
-	@touch $@ .venv/installed
+	@touch $@ .venv/installed $(if $(filter dev,$*),.venv/installed-test)
 
 .venv-bench/installed-%: pyproject.toml constraints.txt | .venv-bench/bin/python
 	@echo "Installing what '$*' needs into .venv-bench ..."

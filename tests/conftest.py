@@ -22,7 +22,11 @@ os.environ["TF_BACKPROP_LANG"] = "en"  # whatever the locale
 LONGEST = ("test_determinism", "test_14_processes", "test_benchmarks", "test_13_wrong_gradients", "test_environment")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem == "test_13_wrong_gradients" and "default_run" in item.fixturenames:  # it takes ten seconds
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: (*LONGEST, item.path.stem).index(item.path.stem))
     if not os.environ.get("MNIST_DIR"):
         skip = pytest.mark.skip(reason="needs the real MNIST: set MNIST_DIR")

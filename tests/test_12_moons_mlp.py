@@ -264,7 +264,8 @@ def test_documents_own_code_gave_the_same_curve(frozen):
     assert frozen.accuracy[20] == pytest.approx(0.890, abs=2 * SPREAD)
 
 
-def test_frozen_biases_keep_every_bit_and_trained_ones_do_not(lesson, frozen, trained):
+def test_frozen_biases_keep_every_bit_and_trained_ones_do_not(lesson, trained, tmp_path):
+    frozen = lesson.main(epochs=1, seed=3, train_biases=False, figures=tmp_path)
     start = start_of(lesson, np.random.default_rng(3))
     for name in WEIGHTS + BIASES:
         assert (frozen.parameters[name].tobytes() == start[name].tobytes()) == (name in BIASES)

@@ -16,7 +16,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-import forks
+from forks import Scripts, clean, hear_signals
 from tf_backprop.support import checkpoint, lessons
 
 import numpy as np
@@ -28,8 +28,6 @@ ALONE = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://192.0.2.1:9")
 ADDRESS = "127.0.0.1:{}"
 FOREVER = "1000000"  # steps
-#: A Python that forks where the lesson starts workers, if there can be one.
-FORKING = [sys.executable, *([forks.__file__] if forks.POSSIBLE else [])]
 PATIENCE = 120  # seconds, much more than anything here takes
 STEPS = 1000  # so many that a worker can be killed in the middle
 
@@ -46,28 +44,34 @@ def alone():
     return ALONE
 
 
+@pytest.fixture(scope="module")
+def together(alone):
+    """Return what starts scripts as forks, with workers that are forks, all in one private network namespace."""
+    scripts = Scripts(alone)
+    yield scripts
+    scripts.close()
+
+
 @pytest.fixture
-def start(alone, tmp_path):
+def start(alone, together, tmp_path):
     """Return a function that starts the lesson, or a copy, on the digits.
 
-    Its workers are forks of it, which saves their imports, except where a test starts it in a way of its own.
+    It and its workers are forks, which saves their imports, except where a test starts it in a way of its own.
     In the end all processes have ended, or are killed, and none has left a temporary file.
     """
 
-    def start_one(*arguments, script=SCRIPT, prefix=alone, **environment):
-        python = FORKING if prefix is alone else [sys.executable]
-        return start_command(*python, script, *options, *arguments, prefix=prefix, **environment)
+    def start_one(*arguments, script=SCRIPT, prefix=None, **environment):
+        if prefix:
+            return start_command(sys.executable, script, *options, *arguments, prefix=prefix, **environment)
+        environment = variables | environment
+        return watched(together.start(script, *options, *arguments, cwd=tmp_path, environment=environment))
 
     def start_command(*command, prefix=alone, **environment):
-        variables = {k: v for k, v in os.environ.items() if not re.match("TF_|PYTHONUNBUFFERED|.*_proxy", k)}
-        process = subprocess.Popen(
-            [*prefix, *command],
-            env=variables | {"TMPDIR": str(temporary)} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=hear_signals,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        environment = variables | environment
+        return watched(subprocess.Popen([*prefix, *command], env=environment, preexec_fn=hear_signals, **pipes))
+
+    def watched(process):
         started.append(process)
         timers.append(threading.Timer(PATIENCE, process.kill))  # or a test would wait for its next line forever
         timers[-1].start()
@@ -75,21 +79,18 @@ def start(alone, tmp_path):
 
     options = ["--data=digits", f"--figures={tmp_path / 'figures'}"]
     started, timers, temporary = [], [], tmp_path / "temporary"
+    variables = {k: v for k, v in os.environ.items() if not re.match("TF_|PYTHONUNBUFFERED|.*_proxy", k)}
+    variables["TMPDIR"] = str(temporary)
     start_one.command = start_command
     temporary.mkdir()
     yield start_one
     for timer in timers:
         timer.cancel()
     kill_all_that_name(tmp_path)
+    kill_all_beside(together.server)
     for process in started:
         process.communicate()
     assert not list(temporary.iterdir())
-
-
-def hear_signals():
-    """Undo what a shell does to a command that it starts in the background, or nohup, and its children inherit."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def kill_all_that_name(folder):
@@ -100,6 +101,15 @@ def kill_all_that_name(folder):
                 os.kill(int(command.parent.name), signal.SIGKILL)
         except OSError:  # it has ended
             continue
+
+
+def kill_all_beside(server):
+    """Kill the processes in the network namespace of a server: a fork has the arguments that the server has."""
+    for namespace in Path("/proc").glob("[0-9]*/ns/net") if server else ():
+        with contextlib.suppress(OSError):
+            pid, here = int(namespace.parts[2]), os.readlink(f"/proc/{server.pid}/ns/net")
+            if pid != server.pid and os.readlink(namespace) == here:
+                os.kill(pid, signal.SIGKILL)
 
 
 def workers_of(process):
@@ -475,7 +485,7 @@ command.run(main)
 
 
 @pytest.fixture(scope="module")
-def several(alone, tmp_path_factory):
+def several(together, tmp_path_factory):
     """Return a function that trains, with each mistake, for 100 steps: error of the gradient, losses, parameters."""
 
     def train(workers, *mistakes):
@@ -483,11 +493,7 @@ def several(alone, tmp_path_factory):
         script, file = folder / "several.py", folder / "found"
         script.write_text(SEVERAL.format(script=str(SCRIPT)), encoding="utf-8")
         options = [f"--workers={workers}", f"--mistakes={','.join(mistakes)}", f"--file={file}"]
-        command = [*alone, *FORKING, script, *options]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
-        finally:
-            kill_all_that_name(folder)
+        done = together.run(script, *options, cwd=folder, environment=clean())
         assert (done.returncode, done.stderr) == (0, "")
         return pickle.loads(file.read_bytes())
 

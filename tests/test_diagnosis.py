@@ -112,6 +112,7 @@ def test_without_the_mistake_each_is_right():
             assert check_gradients(loss, right, mistake.parameters, *mistake.batch).ok, mistake.name
 
 
+@pytest.mark.slow
 def test_the_committed_table_is_what_the_check_says_in_both_languages(monkeypatch):
     written = readme.written()["mistakes"]
     assert written == mistakes.table(), "run: python -m tools.mistakes"

@@ -9,7 +9,7 @@ import time
 import venv
 from pathlib import Path
 
-from forks import clean
+from forks import clean, hear_signals
 from tf_backprop.support import lessons
 
 import pytest
@@ -39,15 +39,10 @@ def start(script=FIRST, *arguments, prefix=(), cwd, **environment):
         text=True,
         encoding="utf-8",
         errors="replace",
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
     started.append(process)
     return process
-
-
-def hear_ctrl_c():
-    """Undo what a shell does to a command that it starts in the background, and its children inherit."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process, timeout=120):
@@ -56,7 +51,7 @@ def finish(process, timeout=120):
 
 
 HOSTILE = {
-    "HOME that is none, narrow terminal, oneDNN on, another tool's backend": {
+    "one core, a link, HOME that is none, narrow terminal, oneDNN on, another tool's backend": {
         "HOME": "/nonexistent",
         "COLUMNS": "40",
         "TERM": "dumb",
@@ -75,17 +70,33 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory):
+def two_at_once(tmp_path_factory):
+    """Return what two runs at once gave, and the folder into which both have drawn."""
     folder = tmp_path_factory.mktemp("usual")
-    status, out, err = finish(start(cwd=folder))
-    assert (status, err) == (0, "")
-    return out
+    both = [start(cwd=folder) for _ in range(2)]
+    return [finish(process) for process in both], folder / "figures"
+
+
+@pytest.fixture(scope="module")
+def usual(two_at_once):
+    return two_at_once[0][0][1]
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_into_one_folder(two_at_once, usual):
+    both, figures = two_at_once
+    assert both == [(0, usual, "")] * 2
+    assert [path.name for path in figures.iterdir()] == ["01_regression.png"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_environments(kind, usual, tmp_path):
-    status, out, err = finish(start(cwd=tmp_path, **HOSTILE[kind]))
+    script, prefix = FIRST, ()
+    if "one core, a link" in kind:
+        script, prefix = tmp_path / "ein Link.py", ["taskset", "-c", "0"]
+        script.symlink_to(FIRST)
+    status, out, err = finish(start(script, cwd=tmp_path, prefix=prefix, **HOSTILE[kind]))
     assert (status, err) == (0, "")
     assert out.encode("ascii", "replace") == usual.encode("ascii", "replace")
     assert (tmp_path / "figures" / "01_regression.png").stat().st_size > 10_000
@@ -100,25 +111,11 @@ def test_another_backend_of_keras_in_the_environment(tmp_path):
 
 
 @pytest.mark.slow
-def test_one_core_and_a_link_to_the_script(usual, tmp_path):
-    link = tmp_path / "ein Link.py"
-    link.symlink_to(FIRST)
-    assert finish(start(link, cwd=tmp_path, prefix=["taskset", "-c", "0"])) == (0, usual, "")
-
-
-@pytest.mark.slow
 def test_home_that_cannot_be_written(usual, permissions_apply, tmp_path):
     home = tmp_path / "home"
     home.mkdir(mode=0o555)
     process = start(cwd=tmp_path, prefix=permissions_apply, HOME=str(home), XDG_CACHE_HOME=None, MPLCONFIGDIR=None)
     assert finish(process) == (0, usual, "")
-
-
-@pytest.mark.slow
-def test_two_runs_at_once_into_one_folder(usual, tmp_path):
-    both = [start(cwd=tmp_path) for _ in range(2)]
-    assert [finish(process) for process in both] == [(0, usual, "")] * 2
-    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["01_regression.png"]
 
 
 @pytest.mark.slow
@@ -177,12 +174,14 @@ def test_ctrl_c_while_tensorflow_is_being_imported(seen, tmp_path):
         pytest.param("13_wrong_gradients", ["--steps", "300000", "--data=digits"], "data:", marks=pytest.mark.slow),
     ],
 )
-def test_ctrl_c_while_training_keeps_the_earlier_figure(script, arguments, line, tmp_path):
+def test_ctrl_c_while_training_keeps_the_earlier_figure(script, arguments, line, scripts, tmp_path):
     figures = tmp_path / "figures"
     figures.mkdir()
     earlier = figures / f"{script}.png"
     earlier.write_bytes(b"earlier")
-    process = start(lessons.SCRIPTS / f"{script}.py", *arguments, cwd=tmp_path, PYTHONUNBUFFERED="1")
+    arguments = [lessons.SCRIPTS / f"{script}.py", "--figures", figures, *arguments]
+    process = scripts.start(*arguments, cwd=tmp_path, environment=clean())
+    started.append(process)
     until(lambda: process.stdout.readline().startswith(line), process)
     interrupt(process, figures)
     assert earlier.read_bytes() == b"earlier"

@@ -72,7 +72,10 @@ def test_wrong_shape_is_an_error(case):
         explanation.show(loss, lambda p, x: {"W": tf.transpose(p["W"])}, tape, *case)
 
 
-@pytest.mark.parametrize("name", WITH_EXPLAIN)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name[:2] in ("09", "10", "12") else name for name in WITH_EXPLAIN],
+)
 def test_every_lesson_explains_before_it_trains(name, load, tmp_path, capsys):
     main = load(name).main
     options = {key: value for key, value in FEW_STEPS.items() if key in inspect.signature(main).parameters}

@@ -1,7 +1,6 @@
 """The shape of the package: few rooms that a reader opens, one floor below them, arrows that go down only."""
 
 import ast
-import inspect
 import re
 import subprocess
 from pathlib import Path
@@ -78,23 +77,6 @@ def test_contributing_names_every_room():
 def test_tools_are_not_installed():
     pyproject = Path(ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'packages = ["tf_backprop", "tf_backprop.support", "tf_backprop.scripts"]' in pyproject
-
-
-@pytest.mark.parametrize("lesson", lessons.find(), ids=lambda lesson: lesson.name)
-def test_a_run_on_the_digits_draws_over_no_committed_figure(lesson, load, tmp_path):
-    main = load(lesson.name).main
-    parameters = inspect.signature(main).parameters
-    if "data" not in parameters:
-        pytest.skip("it draws the same figure with MNIST and without")
-    short = {"data": "digits", "steps": 1, "epochs": 1, "workers": 1}
-    short |= {"mistake": "relu-ge"} if lesson.name == "13_wrong_gradients" else {}
-    if not (ROOT / ".git").exists():
-        pytest.skip("git knows what is ignored: this is an archive")
-    main(figures=tmp_path, **{name: value for name, value in short.items() if name in parameters})
-    drawn = [ROOT / "figures" / path.name for path in tmp_path.iterdir()]
-    assert drawn
-    ignored = subprocess.run(["git", "check-ignore", *drawn], cwd=ROOT, capture_output=True, text=True)
-    assert ignored.stdout.splitlines() == [str(path) for path in drawn]
 
 
 @pytest.mark.slow

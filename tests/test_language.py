@@ -259,6 +259,7 @@ def test_no_english_sentence_is_left_in_a_report(mistake, speak):
     assert not ENGLISH.search(text), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", HERE, ids=lambda fault: f"{fault[0][:2]} {fault[2]}")
 def test_no_english_sentence_is_left_in_practice(fault, speak, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

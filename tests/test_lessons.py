@@ -6,6 +6,7 @@ import dis
 import inspect
 import itertools
 import re
+import subprocess
 import sys
 
 from copied import acts
@@ -17,6 +18,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+ROOT = lessons.SCRIPTS.parent
 LESSONS = [lesson.name for lesson in lessons.find()]
 
 
@@ -52,7 +54,12 @@ def runs_well(process, name, folder):
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_runs_as_a_script_in_an_empty_folder(name, load, run_script, tmp_path):
-    runs_well(run_script(name, *on_digits(load(name).main), *SHORT.get(name, [])), name, tmp_path)
+    digits = on_digits(load(name).main)
+    runs_well(run_script(name, *digits, *SHORT.get(name, [])), name, tmp_path)
+    if digits and (ROOT / ".git").exists():  # an archive does not know what git ignores
+        drawn = [ROOT / "figures" / path.name for path in (tmp_path / "figures").iterdir()]
+        ignored = subprocess.run(["git", "check-ignore", *drawn], cwd=ROOT, capture_output=True, text=True)
+        assert ignored.stdout.splitlines() == [str(path) for path in drawn], "it would draw over a committed figure"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from stepper_numbers import DOCS, MODES, STEPS, Numbers, exporter
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     *itertools.product(MODES, (False, True), (0, 1, 2), (0,)),
     *itertools.product(MODES, (False,), (0, 1), (10, 13)),
