@@ -36,7 +36,7 @@ bench: .venv-bench/installed-$(EXTRAS)
 	.venv-bench/bin/python -m benchmarks
 
 # Where the package is not installed, a notebook of the gallery takes it from this file.
-docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py tf_backprop/*/*.py tf_backprop/*/*/*/*/*.mo scripts/*.py) .venv/installed-docs
+docs/_build/wheel/made: pyproject.toml $(wildcard tf_backprop/*.py tf_backprop/*/*.py tf_backprop/*/*/*.py tf_backprop/*/*/*/*/*.mo scripts/*.py) .venv/installed-docs
 	@rm -rf $(@D) build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(@D) .
 	@rm -rf build

@@ -6,7 +6,8 @@ The notebooks are made from the lessons, as the files of ``python -m tf_backprop
 import ast
 from pathlib import Path
 
-from tf_backprop.support import lessons, practice
+from tf_backprop.support import lessons
+from tf_backprop.support.practice import making
 
 import nbformat.v4
 import notebooks
@@ -28,8 +29,8 @@ what the last one says: what is wrong with which gradient. With `hint=True` it s
 
 def notebook(lesson, seed=None):
     """Return the exercise of a lesson, or with a `seed` a backward pass with a mistake, as a notebook."""
-    text = practice.exercise(lesson) if seed is None else practice.planted(seed)
-    functions = practice.FUNCTIONS.get(lesson.name[:2], practice.GRADIENTS)
+    text = making.exercise(lesson) if seed is None else making.planted(seed)
+    functions = making.FUNCTIONS.get(lesson.name[:2], making.GRADIENTS)
     tree, lines = ast.parse(text), text.splitlines()
     title, _, *equations = ast.get_docstring(tree).partition("Practice: ")[0].replace("::\n", ":\n").splitlines()
     first = notebooks.FIRST_CELL.partition("%matplotlib")[0]  # an exercise draws nothing
@@ -55,10 +56,10 @@ def notebook(lesson, seed=None):
 def names(lesson):
     """Return the words that lead to each notebook of a lesson, and their files; none where it has no exercise."""
     number = lesson.name[:2]
-    if number == practice.FIND:
-        seeds = range(len(practice.FAULTS))
+    if number == making.FIND:
+        seeds = range(len(making.FAULTS))
         return {f"fault\N{NO-BREAK SPACE}{seed}": f"practice_{number}_fault_{seed}.ipynb" for seed in seeds}
-    return {"notebook": f"practice_{lesson.name}.ipynb"} if number in practice.EXERCISES else {}
+    return {"notebook": f"practice_{lesson.name}.ipynb"} if number in making.EXERCISES else {}
 
 
 def link(number):
@@ -72,7 +73,7 @@ def write_notebooks(app):
     FOLDER.mkdir(parents=True, exist_ok=True)
     for lesson in lessons.find():
         for seed, name in enumerate(names(lesson).values()):
-            text = nbformat.writes(notebook(lesson, seed if lesson.name[:2] == practice.FIND else None)) + "\n"
+            text = nbformat.writes(notebook(lesson, seed if lesson.name[:2] == making.FIND else None)) + "\n"
             if not (FOLDER / name).is_file() or (FOLDER / name).read_text(encoding="utf-8") != text:
                 (FOLDER / name).write_text(text, encoding="utf-8")
 
@@ -86,7 +87,7 @@ class Exercises(SphinxDirective):
         for lesson in lessons.find():
             files = [f"[{words}](/_build/exercises/{name})" for words, name in names(lesson).items()]
             page = f"{{doc}}`{lesson.name[:2]} {lesson.title} <gallery/{lesson.name}>`"
-            needs = practice.EXERCISES.get(lesson.name[:2], practice.TO_FIND)
+            needs = making.EXERCISES.get(lesson.name[:2], making.TO_FIND)
             rows += [f"| {page} | {needs} | {', '.join(files)} |"] if files else []
         return self.parse_text_to_nodes("\n".join(rows))
 

@@ -8,7 +8,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from tf_backprop.support import lessons, practice
+from tf_backprop.support import lessons
+from tf_backprop.support.practice import making
 
 import equations
 import questions
@@ -173,7 +174,7 @@ def _links(lesson):
     erratum = _first_erratum(lesson)
     if erratum:
         links.append(f"`the mistakes in its document <../errata.html#{erratum}>`__")
-    if number in practice.EXERCISES or number == practice.FIND:
+    if number in making.EXERCISES or number == making.FIND:
         links.append(_exercise(number))
     if number in STEPPED:
         links.append(":doc:`one update, step by step </stepper>`")
@@ -184,7 +185,7 @@ def _exercise(number):
     """Return the link to a lesson's exercise, and to its notebook where there is only one."""
     from exercises import link
 
-    notebook = "" if number == practice.FIND else f" ({link(number)})"
+    notebook = "" if number == making.FIND else f" ({link(number)})"
     return f":doc:`the exercise </practice>`{notebook}"
 
 

@@ -4,7 +4,7 @@ import functools
 
 from tf_backprop import check_gradients
 from tf_backprop.support import language
-from tf_backprop.support.layers import layers
+from tf_backprop.support.check.layers import layers
 from tools import catalogues, mistakes, readme
 
 import numpy as np

@@ -4,13 +4,14 @@ import importlib.util
 import re
 import sys
 
-from tf_backprop.support import lessons, practice
+from tf_backprop.support import lessons
+from tf_backprop.support.practice import making
 
 import pytest
 
 DOCS = lessons.SCRIPTS.parent / "docs"
-WITH = [lesson for lesson in lessons.find() if lesson.name[:2] in practice.EXERCISES]
-MANY = [*((lesson.name[:2], None) for lesson in WITH), (practice.FIND, 0), (practice.FIND, 4)]
+WITH = [lesson for lesson in lessons.find() if lesson.name[:2] in making.EXERCISES]
+MANY = [*((lesson.name[:2], None) for lesson in WITH), (making.FIND, 0), (making.FIND, 4)]
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +37,14 @@ def made(exercises, number, seed):
 def test_a_notebook_is_the_exercise_in_cells(exercises):
     for number, seed in MANY:
         notebook = made(exercises, number, seed)
-        (lesson,) = lessons.select([number if seed is None else practice.FAULTS[seed].number])
+        (lesson,) = lessons.select([number if seed is None else making.FAULTS[seed].number])
         first, told, *cells = notebook.cells
         assert "# %pip install" in first.source
         assert all(line.startswith("#") for line in first.source.splitlines())
         assert told.source.startswith(f"# {lesson.title}\n\n{lesson.question[:40]}")
         assert "--hint" not in told.source
         assert "::" not in told.source
-        text = practice.exercise(lesson) if seed is None else practice.planted(seed)
+        text = making.exercise(lesson) if seed is None else making.planted(seed)
         code = text.partition('"""\n\n')[2].partition("\n\nif __name__")[0]
         assert "\n".join(cell.source for cell in cells[:-1]).split() == code.split()
         assert cells[-1].source.startswith(f'practice.check_functions("{number}", gradients_by_hand')
@@ -52,7 +53,7 @@ def test_a_notebook_is_the_exercise_in_cells(exercises):
 def test_a_link_for_each_lesson_that_has_an_exercise(exercises):
     assert exercises.link("04") == ""
     assert exercises.link("01") == ":download:`notebook </_build/exercises/practice_01_regression.ipynb>`"
-    assert exercises.link("13").count(":download:") == len(practice.FAULTS)
+    assert exercises.link("13").count(":download:") == len(making.FAULTS)
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +62,13 @@ def outcomes(exercises, tmp_path_factory):
     nbclient = pytest.importorskip("nbclient", reason="needs nbmake: pip install -e .[docs]")
     cells = []
     for number, seed in MANY:
-        (lesson,) = lessons.select([number if seed is None else practice.FAULTS[seed].number])
+        (lesson,) = lessons.select([number if seed is None else making.FAULTS[seed].number])
         notebook, solved = made(exercises, number, seed), made(exercises, number, seed)
         text = "\n# next\n".join(cell.source for cell in solved.cells)
         if seed is None:
-            text = practice.filled(text, lesson)
+            text = making.filled(text, lesson)
         else:
-            text = text.replace(practice.FAULTS[seed].wrong, practice.FAULTS[seed].right)
+            text = text.replace(making.FAULTS[seed].wrong, making.FAULTS[seed].right)
         for cell, source in zip(solved.cells, text.split("\n# next\n"), strict=True):
             cell.source = source
         cells += [exercises.nbformat.v4.new_code_cell("%reset -f"), *notebook.cells, *solved.cells]
@@ -98,7 +99,7 @@ def test_unsolved_it_fails_in_one_line_and_solved_it_passes(which, outcomes):
     assert (error.output_type, error.ename) == ("error", "UnsolvedError")
     assert re.fullmatch(rf"error: not solved yet: exercise {number}: .*", "\n".join(error.traceback))
     assert (passed.output_type, passed.name) == ("stream", "stdout")
-    story = ": solved. Each gradient is what the loss says:\n" if seed is None else practice.FAULTS[seed].story
+    story = ": solved. Each gradient is what the loss says:\n" if seed is None else making.FAULTS[seed].story
     assert story in passed.text
 
 

@@ -12,6 +12,7 @@ from tf_backprop import check_gradients, command
 from tf_backprop.support import language, practice
 from tf_backprop.support.errors import GradientError, UsageError
 from tf_backprop.support.language import joined, say
+from tf_backprop.support.practice import examining, making
 from tools import catalogues, mistakes
 
 import numpy as np
@@ -19,9 +20,8 @@ import pytest
 from test_practice import HERE, lesson_of, solved
 
 #: Where the check and practice say something.
-ROOMS = ["gradient_check.py", *(f"support/{name}.py" for name in ("calls", "judging", "diagnosis", "single_rows"))]
-ROOMS += [f"support/{name}.py" for name in ("layers", "lines", "practice")]
 PACKAGE = language.FOLDER.parents[1]
+ROOMS = [PACKAGE / "gradient_check.py", *PACKAGE.glob("support/check/*.py"), *PACKAGE.glob("support/practice/*.py")]
 
 HAN = r"[\u3400-\u9fff]"
 #: Three English words in a row, as no formula and no code has them.
@@ -88,19 +88,19 @@ def test_values_have_the_same_names_and_formats_in_both_languages():
         assert english == chinese, message.id
 
 
-@pytest.mark.parametrize("name", ROOMS)
-def test_every_sentence_in_the_source_is_a_message(name):
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.stem)
+def test_every_sentence_in_the_source_is_a_message(room):
     """A text of three words or more is a key, a docstring, or code that is compared with what others say."""
-    source = (PACKAGE / name).read_text(encoding="utf-8")
+    source = room.read_text(encoding="utf-8")
     tree, known = ast.parse(source), set(catalogues.templates(source))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
-    others = {practice.TASK, practice.FIND_TASK, practice.END}
+    others = {making.TASK, making.FIND_TASK, making.END}
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     sentences = [text for text in texts if text not in docstrings | others and len(re.findall(r"[a-z]{2,}", text)) > 2]
-    code = {fault.right for fault in practice.FAULTS} | {fault.wrong for fault in practice.FAULTS}
+    code = {fault.right for fault in making.FAULTS} | {fault.wrong for fault in making.FAULTS}
     code |= {"was expected to be a", r"This is fault (\d+) of lesson 13", "<the lesson's formula>"}
-    said = [text for text in sentences if text not in known | code | set(practice.OF_TENSORS.values())]
+    said = [text for text in sentences if text not in known | code | set(examining.OF_TENSORS.values())]
     assert [text for text in said if not re.search(r"import |tf\.|_", text)] == []
 
 
@@ -267,7 +267,7 @@ def test_no_english_sentence_is_left_in_practice(fault, speak, tmp_path, monkeyp
     lesson = lesson_of(name[:2])
     path = tmp_path / lesson.path.name
     path.write_text(solved(name[:2]).replace(right, wrong.replace("[4, 5]", "[6, 5]")), encoding="utf-8")
-    outcome = practice.examine(lesson, path)
+    outcome = examining.examine(lesson, path)
     speak(**CHINESE)
     for text in (str(outcome.text), str(outcome.state)):
         assert re.search(HAN, text)

@@ -13,8 +13,9 @@ import sys
 import time
 
 from tf_backprop import __main__ as commands
-from tf_backprop.support import lessons, lines, practice
+from tf_backprop.support import lessons, practice
 from tf_backprop.support.errors import DataError, LessonError, UsageError
+from tf_backprop.support.practice import examining, lines, making, points
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ BLANKS = {
     "11": ["dL_dz", "dL_dW", "dL_db"],
     "12": [f"dL_d{what}{layer}" for layer in (4, 3, 2, 1) for what in "zWb"],
 }
-HERE = [fault for fault in FAULTS if fault[0][:2] in practice.EXERCISES]
+HERE = [fault for fault in FAULTS if fault[0][:2] in making.EXERCISES]
 
 
 @functools.cache
@@ -45,7 +46,7 @@ def lesson_of(number):
 def solved(number):
     """Return the text of an exercise in which the blanks are the lesson's own lines."""
     lesson = lesson_of(number)
-    text = practice.filled(practice.exercise(lesson), lesson)
+    text = making.filled(making.exercise(lesson), lesson)
     assert " = ...\n" not in text
     return text
 
@@ -59,7 +60,7 @@ def examined(tmp_path, monkeypatch):
         lesson = lesson_of(number)
         path = tmp_path / lesson.path.name
         path.write_text(text, encoding="utf-8")
-        return practice.examine(lesson, path)
+        return examining.examine(lesson, path)
 
     return examine
 
@@ -73,10 +74,10 @@ def line_of(text, start):
 # What an exercise is
 
 
-@pytest.mark.parametrize("number", practice.EXERCISES)
+@pytest.mark.parametrize("number", making.EXERCISES)
 def test_an_exercise_is_the_lesson_with_blanks(number):
     lesson = lesson_of(number)
-    text, source = practice.exercise(lesson), lesson.path.read_text(encoding="utf-8")
+    text, source = making.exercise(lesson), lesson.path.read_text(encoding="utf-8")
     assert lesson.question[:60] in " ".join(text.split())
     assert re.findall(r"^    (\w+) = \.\.\.$", text, re.MULTILINE) == BLANKS[number]
     assert inspect.cleandoc("\n" + source[source.index("def loss(") :]).splitlines()[0] in text
@@ -87,9 +88,9 @@ def test_an_exercise_is_the_lesson_with_blanks(number):
     assert max(map(len, text.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("number", practice.EXERCISES)
+@pytest.mark.parametrize("number", making.EXERCISES)
 def test_at_its_points_no_size_occurs_twice_and_nothing_is_zero(number):
-    for case in (case for case in practice.cases(number) if case.function == "gradients_by_hand"):
+    for case in (case for case in points.points_of(number) if case.function == "gradients_by_hand"):
         values = case.parameters.values() if isinstance(case.parameters, dict) else [np.array(case.parameters)]
         assert all(value.dtype == np.float64 and np.all(value) for value in values)
         sizes = {size for value in values for size in value.shape} - {1}
@@ -102,9 +103,9 @@ def test_at_its_points_no_size_occurs_twice_and_nothing_is_zero(number):
 # Unsolved, solved, wrong
 
 
-@pytest.mark.parametrize("number", practice.EXERCISES)
+@pytest.mark.parametrize("number", making.EXERCISES)
 def test_unsolved_it_fails_and_says_what_to_do(number, examined):
-    text = practice.exercise(lesson_of(number))
+    text = making.exercise(lesson_of(number))
     outcome = examined(number, text)
     assert not outcome.solved
     first, *others = BLANKS[number]
@@ -114,7 +115,7 @@ def test_unsolved_it_fails_and_says_what_to_do(number, examined):
     assert outcome.next.names == (first,)
 
 
-@pytest.mark.parametrize("number", practice.EXERCISES)
+@pytest.mark.parametrize("number", making.EXERCISES)
 def test_with_the_lessons_lines_it_is_solved(number, examined):
     outcome = examined(number, solved(number))
     assert outcome.solved, outcome.text
@@ -224,7 +225,7 @@ def test_two_faults_are_both_found_and_the_lines_between_are_not_accused(examine
 
 
 def test_a_wrong_line_is_named_while_others_are_blank(examined):
-    text = practice.exercise(lesson_of("11")).replace("dL_dz = ...", "dL_dz = p - onehot")
+    text = making.exercise(lesson_of("11")).replace("dL_dz = ...", "dL_dz = p - onehot")
     outcome = examined("11", text)
     assert "Yours is 7 times the right one" in outcome.text
     assert "dL_dW is still blank" in outcome.text
@@ -275,7 +276,7 @@ def body(text, *code):
     ids=["einsum", "cut otherwise", "loops", "tape"],
 )
 def test_any_right_solution_passes(code, examined):
-    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    outcome = examined("11", body(making.exercise(lesson_of("11")), *code))
     assert outcome.solved, outcome.text
 
 
@@ -285,7 +286,7 @@ def test_other_names_get_the_verdict_of_the_check_for_each_parameter(examined):
         "delta = p - tf.one_hot(y, 10, dtype=p.dtype)",
         'return {"W": tf.transpose(x) @ delta, "b": tf.reduce_mean(delta, axis=0)}',
     ]
-    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    outcome = examined("11", body(making.exercise(lesson_of("11")), *code))
     assert "the gradient for W is wrong" in outcome.text
     assert "Your lines are not the lesson's" in outcome.text
     assert "7 times too large" in outcome.text
@@ -303,7 +304,7 @@ def test_a_line_is_not_accused_where_a_right_gradient_is_made_from_it(examined):
 
 
 def test_a_line_that_is_written_below_the_blank_one_counts(examined):
-    text = practice.exercise(lesson_of("11"))
+    text = making.exercise(lesson_of("11"))
     code = "    dL_dz = (p - onehot) / n\n    dL_dW = tf.transpose(x) @ dL_dz\n    dL_db = sum(dL_dz)\n"
     assert examined("11", text.replace("    return {", f"{code}    return {{")).solved
     outcome = examined("11", text.replace("    return {", f"{code}    return dL_dW, dL_db\n    return {{"))
@@ -317,8 +318,8 @@ def test_a_planted_fault_is_found_and_named_when_it_is_mended(seed, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     practice.practice("13", seed=seed)
     path = tmp_path / "practice" / f"13_fault_{seed}.py"
-    assert len(practice.FAULTS) == 9
-    fault, text = practice.FAULTS[seed], path.read_text(encoding="utf-8")
+    assert len(making.FAULTS) == 9
+    fault, text = making.FAULTS[seed], path.read_text(encoding="utf-8")
     capsys.readouterr()
     with pytest.raises(LessonError, match="not solved yet: exercise 13: wrong"):
         practice.check("13", hint=True)
@@ -336,8 +337,8 @@ def test_a_planted_fault_is_found_and_named_when_it_is_mended(seed, tmp_path, mo
 
 def test_a_planted_fault_whose_sentence_is_gone(tmp_path):
     path = tmp_path / "13_fault_0.py"
-    path.write_text(practice.planted(0).replace("This is fault", "fault"), encoding="utf-8")
-    assert "which tells the check what it is" in practice.examine(lesson_of("13"), path).text
+    path.write_text(making.planted(0).replace("This is fault", "fault"), encoding="utf-8")
+    assert "which tells the check what it is" in examining.examine(lesson_of("13"), path).text
 
 
 def test_something_else_returned_than_was_computed(examined):
@@ -357,7 +358,7 @@ def test_something_else_returned_than_was_computed(examined):
     ids=["zeros", "constants", "the parameters", "the forward pass"],
 )
 def test_what_is_no_gradient_fails(code, examined):
-    outcome = examined("11", body(practice.exercise(lesson_of("11")), *code))
+    outcome = examined("11", body(making.exercise(lesson_of("11")), *code))
     assert not outcome.solved
     assert "wrong" in outcome.text
 
@@ -438,7 +439,7 @@ def test_another_form_of_an_update_is_judged_by_what_it_returns(examined):
 
 
 def test_updates_are_blank_until_the_gradient_is_right(examined):
-    text = practice.exercise(lesson_of("07"))
+    text = making.exercise(lesson_of("07"))
     right = solved("07").partition("def gradients_by_hand")[2].partition("# An optimizer")[0]
     outcome = examined(
         "07", re.sub("(?<=def gradients_by_hand).*?(?=# An optimizer)", lambda _: right, text, flags=re.DOTALL)
@@ -482,7 +483,7 @@ def test_a_wrong_line_is_named_before_the_one_that_fails_for_it(examined):
     ],
 )
 def test_one_line_with_the_line_of_their_file(old, new, says, line, examined):
-    text = practice.exercise(lesson_of("11")).replace(old, new, 1)
+    text = making.exercise(lesson_of("11")).replace(old, new, 1)
     outcome = examined("11", text)
     assert outcome.text.count("\n") == 0
     assert f"11_mnist_softmax_hand_derived.py, line {line_of(text, line)}: " in outcome.text
@@ -504,7 +505,7 @@ def test_a_missing_function_and_a_missing_gradient(examined):
 def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "11_mnist_softmax_hand_derived.py"
     path.write_bytes(b"\xff\xfe")
-    assert "not UTF-8" in practice.examine(lesson_of("11"), path).text
+    assert "not UTF-8" in examining.examine(lesson_of("11"), path).text
 
 
 # The commands

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tf_backprop.support.calls import settle
+from tf_backprop.support.check.calls import settle
+from tf_backprop.support.check.judging import DIFFERENCE_TOLERANCE, Check, Row
+from tf_backprop.support.check.slopes import central_differences
 from tf_backprop.support.errors import GradientError
-from tf_backprop.support.judging import DIFFERENCE_TOLERANCE, Check, Row
 from tf_backprop.support.language import aligned, joined, say
-from tf_backprop.support.slopes import central_differences
 
 import numpy as np
 

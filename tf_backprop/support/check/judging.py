@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tf_backprop.support.calls import Functions, has_rows, to_numpy
-from tf_backprop.support.case import Case, Context, Finding, OneRow, rms
-from tf_backprop.support.diagnosis import diagnose, wrong_shape
+from tf_backprop.support.check.calls import Functions, has_rows, to_numpy
+from tf_backprop.support.check.case import Case, Context, Finding, OneRow, rms
+from tf_backprop.support.check.diagnosis import diagnose, wrong_shape
+from tf_backprop.support.check.layers import layers, where_to_look
+from tf_backprop.support.check.slopes import Slope, Slopes, directions, projected
 from tf_backprop.support.language import joined, say
-from tf_backprop.support.layers import layers, where_to_look
-from tf_backprop.support.slopes import Slope, Slopes, directions, projected
 
 import numpy as np
 

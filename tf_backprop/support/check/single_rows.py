@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from tf_backprop.support.case import ROWS, Case, Finding, rms
+from tf_backprop.support.check.case import ROWS, Case, Finding, rms
 from tf_backprop.support.language import joined, say
 
 import numpy as np

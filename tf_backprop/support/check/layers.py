@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tf_backprop.support.case import Finding
+from tf_backprop.support.check.case import Finding
 from tf_backprop.support.language import Message, joined, say
 
 import numpy as np

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tf_backprop.support.calls import named, settle, to_numpy
+from tf_backprop.support.check.calls import named, settle, to_numpy
+from tf_backprop.support.check.judging import Check, rows_of
 from tf_backprop.support.explanation import comments_of
-from tf_backprop.support.judging import Check, rows_of
 from tf_backprop.support.language import Message, joined, say
 
 import numpy as np

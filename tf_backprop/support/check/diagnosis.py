@@ -8,11 +8,11 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 
-from tf_backprop.support.case import Case, Finding, rms
+from tf_backprop.support.check.case import Case, Finding, rms
+from tf_backprop.support.check.single_rows import derivative, goes_back, mixed
+from tf_backprop.support.check.slopes import projected
 from tf_backprop.support.errors import GradientError
 from tf_backprop.support.language import Message, joined, say
-from tf_backprop.support.single_rows import derivative, goes_back, mixed
-from tf_backprop.support.slopes import projected
 
 import numpy as np
 

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from tf_backprop.support.check.slopes import Slopes, projected
 from tf_backprop.support.errors import GradientError
-from tf_backprop.support.slopes import Slopes, projected
 
 import numpy as np
 
