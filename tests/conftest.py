@@ -8,7 +8,6 @@ import shutil
 import sys
 
 from forks import Scripts, clean
-from tf_backprop import command as _command  # noqa: F401 - imports TensorFlow, quietly
 from tf_backprop.support import lessons
 
 import matplotlib
@@ -16,6 +15,11 @@ import pytest
 
 matplotlib.use("Agg")
 os.environ["TF_BACKPROP_LANG"] = "en"  # whatever the locale
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # it runs tests itself
+        from tf_backprop import command  # noqa: F401 - imports TensorFlow, quietly
 
 
 #: Files that take longest, to be started first: or one process would end long after the others.

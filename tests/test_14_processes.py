@@ -1,4 +1,4 @@
-"""Lesson 14's workers as real processes, in a network namespace of their own: TensorFlow listens on every interface.
+"""Lesson 14's workers as processes, in a network namespace of their own: TensorFlow listens on every interface.
 
 No signal is sent after some time, but when something was seen.
 """
@@ -16,7 +16,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from forks import Scripts, clean, hear_signals
+from forks import POSSIBLE, Scripts, clean, hear_signals
 from tf_backprop.support import checkpoint, lessons
 
 import numpy as np
@@ -199,17 +199,15 @@ Path(sys.argv[2]).write_bytes(pickle.dumps(tuple(result)))
 
 
 @pytest.fixture(scope="module")
-def run(alone, lesson, tmp_path_factory):
+def run(together, lesson, tmp_path_factory):
     """Return a function that calls the lesson's main in a process of its own and returns its result."""
 
     def call(**arguments):
         folder = tmp_path_factory.mktemp("run")
         arguments = {"figures": str(folder)} | {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}
-        command = [*alone, sys.executable, "-c", DRIVER, SCRIPT, folder / "result", json.dumps(arguments)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
-        finally:
-            kill_all_that_name(folder)
+        (folder / "driver.py").write_text(DRIVER, encoding="utf-8")
+        options = SCRIPT, folder / "result", json.dumps(arguments)
+        done = together.run(folder / "driver.py", *options, cwd=folder, environment=clean())
         assert (done.returncode, done.stderr) == (0, "")
         return lesson.Distributed(*pickle.loads((folder / "result").read_bytes())), done.stdout.splitlines()
 
@@ -387,6 +385,12 @@ def namespace(start):
     process.kill()
 
 
+@pytest.fixture
+def together_by_hand(request):
+    """Return what a command starts with that meets the others that start with it: nothing, where all are forks."""
+    return None if POSSIBLE else request.getfixturevalue("namespace")
+
+
 def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
     environment = [{"TF_CONFIG": config(rank, (20001, 20002))} | PROXIES for rank in (0, 1)]
     one, other = (start(f"--steps={STEPS}", prefix=namespace, **each) for each in environment)
@@ -400,9 +404,9 @@ def test_two_started_by_hand_behind_a_proxy(start, namespace, two, tmp_path):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_by_hand_one_names_the_other_that_was_killed(rank, start, namespace):
+def test_by_hand_one_names_the_other_that_was_killed(rank, start, together_by_hand):
     environment = [{"TF_CONFIG": config(each, (20001, 20002)), "PYTHONUNBUFFERED": "1"} for each in (0, 1)]
-    processes = [start(f"--steps={FOREVER}", prefix=namespace, **each) for each in environment]
+    processes = [start(f"--steps={FOREVER}", prefix=together_by_hand, **each) for each in environment]
     for process in processes:
         while not process.stdout.readline().startswith("worker "):
             assert process.poll() is None

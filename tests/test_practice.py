@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 from tf_backprop import __main__ as commands
 from tf_backprop.support import lessons, practice
@@ -655,7 +654,6 @@ def test_ctrl_c_ends_an_endless_loop(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
         try:
             assert process.stdout.readline() == "in the loop\n"
-            time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=20)
         finally:
