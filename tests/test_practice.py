@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+from forks import clean
 from tf_backprop import __main__ as commands
 from tf_backprop.support import lessons, practice
 from tf_backprop.support.errors import DataError, LessonError, UsageError
@@ -626,16 +627,16 @@ def python(*arguments, cwd):
 
 
 @pytest.mark.slow
-def test_as_a_reader_does(tmp_path):
+def test_as_a_reader_does(scripts, tmp_path):
     begun = python("-m", "tf_backprop", "practice", "07", cwd=tmp_path)
     assert (begun.returncode, begun.stderr) == (0, "")
     path = tmp_path / "practice" / "07_two_layer_network.py"
-    blank = python(path, cwd=tmp_path)
+    blank = scripts.run(path, cwd=tmp_path, environment=clean())
     assert blank.returncode == 1
     assert "dL_dy_hat is still blank" in blank.stdout
     assert blank.stderr == "error: not solved yet: exercise 07: 10 lines are blank\n"
     path.write_text(solved("07"), encoding="utf-8")
-    right = python(path, cwd=tmp_path)
+    right = scripts.run(path, cwd=tmp_path, environment=clean())
     assert (right.returncode, right.stderr) == (0, "")
     assert "solved" in right.stdout
     again = python("-m", "tf_backprop", "check", cwd=tmp_path)

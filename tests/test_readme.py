@@ -132,17 +132,9 @@ def test_every_lesson_has_its_committed_figure():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [
-        (["tools.ledger", "--seeds", "0"], "error: --seeds must be a whole number from 1 to 10,000,000, not 0\n"),
-        (["tools.readme", "--data"], "error: unrecognized arguments: --data (see --help)\n"),
-        (["tools.versions"], "error: name either --save FILE or --renew OLDEST NEWEST\n"),
-    ],
-    ids=["ledger", "readme", "versions"],
-)
-def test_a_tool_starts_and_refuses_in_one_line(command, line):
-    command = [sys.executable, "-m", *command]
+def test_a_tool_starts_and_refuses_in_one_line():
+    line = "error: --seeds must be a whole number from 1 to 10,000,000, not 0\n"
+    command = [sys.executable, "-m", "tools.ledger", "--seeds", "0"]
     process = subprocess.run(command, cwd=readme.README.parent, capture_output=True, text=True, timeout=120)
     assert (process.returncode, process.stdout, process.stderr) == (2, "", line)
 

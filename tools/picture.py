@@ -1,6 +1,7 @@
-"""Draw docs/_static/stepper.png, the stepper on the way back, from the built site: ``python -m tools.picture``.
+"""Draw the home page's picture of the stepper on the way back, in each language: ``python -m tools.picture``.
 
-It needs ``make docs`` before it, selenium, and Debian's chromium with chromium-driver.
+Sphinx takes ``stepper.zh_CN.png`` for the Chinese page. Before it, ``make docs``. It needs selenium, and Debian's
+chromium with chromium-driver.
 """
 
 import base64
@@ -14,14 +15,17 @@ from tf_backprop.support.errors import UsageError
 from PIL import Image
 
 DOCS = lessons.SCRIPTS.parent / "docs"
-PAGE = DOCS / "_build" / "html" / "stepper.html"
-PICTURE = DOCS / "_static" / "stepper.png"
+SITE = DOCS / "_build" / "html"
+PICTURES = {
+    DOCS / "_static" / "stepper.png": SITE / "stepper.html",
+    DOCS / "_static" / "stepper.zh_CN.png": SITE / "zh" / "stepper.html",
+}
 STEP = "#s=8"  # every weight has its derivative
 WIDTH, SCALE = 1280, 2
 BESIDE, ABOVE = 12, 2  # the margins, in pixels of the page
 
 
-def screenshot(page: Path = PAGE) -> bytes:
+def screenshot(page: Path) -> bytes:
     """Return a PNG of the graph with its formulas and a nudge, in the light, at twice the size of the page."""
     from selenium import webdriver
 
@@ -48,10 +52,11 @@ def screenshot(page: Path = PAGE) -> bytes:
 
 
 def main() -> None:
-    """Write the picture, in few colours, which makes it a third as large."""
-    image = Image.open(io.BytesIO(screenshot())).convert("RGB").quantize(160, dither=Image.Dither.NONE)
-    image.save(PICTURE, optimize=True)
-    print(f"{PICTURE.relative_to(DOCS.parent)}: {image.width} x {image.height}, {PICTURE.stat().st_size / 1000:.0f} kB")
+    """Write the pictures, in few colours, which makes them a third as large."""
+    for file, page in PICTURES.items():
+        image = Image.open(io.BytesIO(screenshot(page))).convert("RGB").quantize(160, dither=Image.Dither.NONE)
+        image.save(file, optimize=True)
+        print(f"{file.relative_to(DOCS.parent)}: {image.width} x {image.height}, {file.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

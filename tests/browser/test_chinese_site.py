@@ -66,6 +66,14 @@ def test_the_switch_works_without_a_server(chromium, html):
     assert chromium.current_url == (html / "zh" / LESSON).as_uri()
 
 
+def test_the_picture_of_the_stepper_has_words_of_the_language(browser, site):
+    for home, picture in (("", "stepper.png"), ("/zh", "stepper.zh_CN.png")):
+        open_page(browser, f"{site}{home}/index.html")
+        image = browser.find_element("css selector", ".hero img")
+        assert image.get_attribute("src").endswith(f"/_images/{picture}")
+        assert image.get_property("naturalWidth") > 2000
+
+
 def test_chinese_characters_have_a_font(browser, site):
     """A character without a font is drawn as a box, and all boxes are the same."""
     open_page(browser, f"{site}/zh/{LESSON}")
