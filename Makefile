@@ -57,7 +57,7 @@ verified: oldest newest
 	.venv-newest/bin/python -m tools.versions --renew .venv-oldest/results.npz .venv-newest/results.npz
 
 clean:
-	rm -rf .venv .venv-bench .venv-oldest .venv-newest docs/_build docs/gallery docs/_static/mathjax
+	rm -rf .venv .venv-bench .venv-oldest .venv-newest .venv-others-* docs/_build docs/gallery docs/_static/mathjax
 
 $(BIN)/python .venv-bench/bin/python .venv-oldest/bin/python .venv-newest/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || { \
