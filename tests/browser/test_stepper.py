@@ -491,10 +491,12 @@ def test_axe_finds_nothing(scheme, width, page, axe):
         assert wrong == [], address
 
 
-def test_the_committed_picture_is_that_of_the_page(html):
-    found = Image.open(io.BytesIO(picture.screenshot(html / "stepper.html"))).convert("L")
-    committed = Image.open(picture.PICTURE)
+@pytest.mark.parametrize("file", picture.PICTURES, ids=lambda file: file.name)
+def test_the_committed_picture_is_that_of_the_page(file, html):
+    page = html / picture.PICTURES[file].relative_to(picture.SITE)
+    found = Image.open(io.BytesIO(picture.screenshot(page))).convert("L")
+    committed = Image.open(file)
     assert committed.size == found.size
-    assert picture.PICTURE.stat().st_size < 150_000
+    assert file.stat().st_size < 150_000
     difference = np.abs(np.asarray(committed.convert("L"), float) - np.asarray(found))
     assert difference.mean() < 8, "the page has changed: python -m tools.picture"  # other fonts change less than a step
